@@ -1,0 +1,14 @@
+// Package failpoint lets a test kill the process right before or after any write it makes.
+//
+// A call of Hit costs nothing in a released binary: it does something only when built with
+// "-tags failpoint". There, LAIN_FAILPOINT_LOG=FILE appends the name of every point that is passed, and
+// LAIN_FAILPOINT=NAME#N ends the process by SIGKILL at the Nth time NAME is passed.
+package failpoint
+
+// Around hits NAME:before, runs write, and hits NAME:after.
+func Around(name string, write func() error) error {
+	Hit(name + ":before")
+	err := write()
+	Hit(name + ":after")
+	return err
+}

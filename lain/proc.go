@@ -1,0 +1,81 @@
+package lain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ProcType says what a proc is for (LAIN 1.5).
+type ProcType string
+
+// The types served so far. LAIN's portal and oneshot come later.
+const (
+	Web    ProcType = "web"
+	Worker ProcType = "worker"
+)
+
+// ImageRef names an image by repository and digest, without a host: the host of the registry is added
+// at rollout, so that a record stays true when the registry moves.
+type ImageRef struct {
+	Repository string `json:"repository"` // "hello"; for a foreign image its full name, host included
+	Digest     string `json:"digest"`     // "sha256:..."
+	Foreign    bool   `json:"foreign,omitempty"`
+}
+
+// Validate refuses anything that is not a repository with a sha256 digest.
+func (r ImageRef) Validate() error {
+	if r.Repository == "" || !digestPattern.MatchString(r.Digest) {
+		return fmt.Errorf("image %q has no repository or no sha256 digest", r.String())
+	}
+	return nil
+}
+
+// String is repository@digest, without the registry's host.
+func (r ImageRef) String() string { return r.Repository + "@" + r.Digest }
+
+// On is the reference a node pulls: host/repository@digest. A foreign image keeps its own host.
+func (r ImageRef) On(registryHost string) string {
+	if r.Foreign {
+		return r.String()
+	}
+	return registryHost + "/" + r.String()
+}
+
+// ProcSpec is one proc of a release with every default filled in: what the rollout makes true.
+type ProcSpec struct {
+	Name        ProcName      `json:"name"`
+	Type        ProcType      `json:"type"`
+	Image       ImageRef      `json:"image"`
+	Entrypoint  []string      `json:"entrypoint,omitempty"` // nil: the image's
+	Cmd         []string      `json:"cmd,omitempty"`        // nil: the image's
+	Env         []string      `json:"env,omitempty"`        // K=V, without what Lain injects
+	User        string        `json:"user,omitempty"`       // "": the image's
+	Workdir     string        `json:"workdir,omitempty"`    // "": the image's
+	Instances   int           `json:"instances"`            // wanted replicas, at least 0
+	MemoryBytes int64         `json:"memory_bytes"`         // limit, bytes
+	CPULevel    int           `json:"cpu_level,omitempty"`  // LAIN's share 1..8 of half a node; 0: no limit
+	Port        int           `json:"port,omitempty"`       // port the proc listens on; 0: none
+	HealthPath  string        `json:"health_path,omitempty"`
+	SetupTime   time.Duration `json:"setup_time,omitempty"`   // grace before the first probe counts, ns
+	KillTimeout time.Duration `json:"kill_timeout,omitempty"` // SIGTERM to SIGKILL, ns
+	Deadline    time.Duration `json:"deadline,omitempty"`     // to be healthy after SetupTime, ns; 0: 60 s
+}
+
+// Route says that requests for host and path prefix belong to a proc. Path begins and ends with "/".
+// The prefix is stripped before the proc sees it, as LAIN did (webrouter, 3.5).
+type Route struct {
+	Host      string   `json:"host"` // lower case, no port
+	Path      string   `json:"path"`
+	Proc      ProcName `json:"proc"`
+	HTTPSOnly bool     `json:"https_only,omitempty"`
+}
+
+// URL is the address a person would open.
+func (r Route) URL(scheme string, port int) string {
+	host := r.Host
+	if port != 0 && port != map[string]int{"http": 80, "https": 443}[scheme] {
+		host = fmt.Sprintf("%s:%d", host, port)
+	}
+	return scheme + "://" + host + "/" + strings.TrimPrefix(r.Path, "/")
+}

@@ -1,0 +1,243 @@
+package lain
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The keys of the records below /lain/<cluster>/ (DESIGN section 5). Numbers are padded so that keys
+// sort as numbers do.
+const (
+	AppsPrefix      = "apps/"
+	ReleasesPrefix  = "releases/"
+	RunsPrefix      = "runs/"
+	OwnersPrefix    = "owners/" // the lease of the process that drives a run
+	ProcsPrefix     = "procs/"
+	SeenPrefix      = "seen/"
+	EndpointsPrefix = "endpoints/"
+	RoutesPrefix    = "routes/"
+	HostsPrefix     = "hosts/"
+	BuildsPrefix    = "builds/"
+	NodesPrefix     = "nodes/"
+	PeoplePrefix    = "people/"
+	KeysPrefix      = "keys/"
+	AuditPrefix     = "audit/"
+)
+
+// NumberKey is the key of a numbered record of an application: "hello/0000000012".
+func NumberKey(app AppName, n int) string { return fmt.Sprintf("%s/%010d", app, n) }
+
+// ProcKey is the key of a record of one proc: "hello/web".
+func ProcKey(app AppName, proc ProcName) string { return string(app) + "/" + string(proc) }
+
+// App is an application. Key: apps/<name>.
+type App struct {
+	Name         AppName   `json:"name"`
+	DeployBranch string    `json:"deploy_branch,omitempty"` // "" until the first push settles it
+	ObjectFormat string    `json:"object_format"`           // sha1 or sha256
+	Created      time.Time `json:"created"`
+	By           Person    `json:"by"`
+	Serving      int       `json:"serving,omitempty"` // the release that serves; 0: none yet
+	LastRelease  int       `json:"last_release,omitempty"`
+	LastRun      int       `json:"last_run,omitempty"`
+}
+
+// ReleaseStatus is where a release stands.
+type ReleaseStatus string
+
+const (
+	ReleasePending  ReleaseStatus = "pending"  // recorded, being rolled out
+	ReleaseServing  ReleaseStatus = "serving"  // the one that serves
+	ReleaseReplaced ReleaseStatus = "replaced" // served until a later one did
+	ReleaseFailed   ReleaseStatus = "failed"   // never served; all its procs were taken back
+)
+
+// Release is an immutable version of an application on a cluster; only Status, Reason and Ended change.
+// Key: releases/<app>/%010d.
+type Release struct {
+	App     AppName       `json:"app"`
+	Number  int           `json:"number"`
+	Commit  Commit        `json:"commit"`
+	Tree    string        `json:"tree"`
+	Image   ImageRef      `json:"image"`
+	Procs   []ProcSpec    `json:"procs"`
+	Routes  []Route       `json:"routes"`
+	Run     int           `json:"run"`
+	By      Person        `json:"by"`
+	Created time.Time     `json:"created"`
+	Ended   time.Time     `json:"ended,omitzero"`
+	Why     string        `json:"why"` // push, redeploy, rollback, return
+	Forced  bool          `json:"forced,omitempty"`
+	Branch  string        `json:"branch"`
+	Status  ReleaseStatus `json:"status"`
+	Reason  string        `json:"reason,omitempty"` // of a failed one
+}
+
+// Version is how people see the number: v12.
+func (r Release) Version() string { return fmt.Sprintf("v%d", r.Number) }
+
+// ProcWant is what a proc should be. Written by the pipeline, made true by the rollout.
+// Key: procs/<app>/<proc>. Deleting it removes the proc from the engine.
+type ProcWant struct {
+	App     AppName  `json:"app"`
+	Release int      `json:"release"`
+	Commit  Commit   `json:"commit"`
+	Spec    ProcSpec `json:"spec"`
+	Attempt int      `json:"attempt"` // grows with each write, so that a return to an old release is a new wish
+}
+
+// SeenState is what the rollout found of a wish.
+type SeenState string
+
+const (
+	SeenRolling SeenState = "rolling" // on its way
+	SeenServing SeenState = "serving" // every wanted instance is healthy and no older one is left wanted
+	SeenFailed  SeenState = "failed"  // given up; Failure says why. What served before still does, where the engine kept it
+)
+
+// ProcSeen is what is. Written by the rollout. Key: seen/<app>/<proc>.
+type ProcSeen struct {
+	App       AppName        `json:"app"`
+	Proc      ProcName       `json:"proc"`
+	Release   int            `json:"release"`
+	Attempt   int            `json:"attempt"` // of the ProcWant this answers
+	State     SeenState      `json:"state"`
+	Reason    string         `json:"reason,omitempty"` // one line
+	Failure   *Failure       `json:"failure,omitempty"`
+	Instances []InstanceSeen `json:"instances,omitempty"`
+	At        time.Time      `json:"at"`
+}
+
+// InstanceSeen is one container of a proc, the newest of its slot first.
+type InstanceSeen struct {
+	Number  int       `json:"number"` // 1..N
+	Task    string    `json:"task"`   // engine id
+	Release int       `json:"release"`
+	Node    string    `json:"node,omitempty"`
+	State   string    `json:"state"` // the engine's word: running, starting, failed, ...
+	Reason  string    `json:"reason,omitempty"`
+	Since   time.Time `json:"since"`
+	Failed  int       `json:"failed,omitempty"` // containers of this slot that failed under this wish
+	Address string    `json:"address,omitempty"`
+}
+
+// Failure is the evidence of why an instance did not come up, kept with the run.
+type Failure struct {
+	Proc      ProcName `json:"proc"`
+	Instance  int      `json:"instance"`
+	Sentence  string   `json:"sentence"` // "web is not healthy after 30s"
+	ExitCode  *int     `json:"exit_code,omitempty"`
+	Signal    string   `json:"signal,omitempty"`
+	OOM       bool     `json:"oom,omitempty"`
+	Memory    int64    `json:"memory_bytes,omitempty"` // the limit it ran under
+	LastProbe string   `json:"last_probe,omitempty"`   // what was asked, and its answer
+	Hint      string   `json:"hint,omitempty"`         // lain.yaml key that would help
+	LogTail   []string `json:"log_tail,omitempty"`     // at most 30 lines
+}
+
+// Endpoints are the addresses of a proc that may get requests now. Written by the rollout, read by the
+// router. Key: endpoints/<app>/<proc>.
+type Endpoints struct {
+	App       AppName  `json:"app"`
+	Proc      ProcName `json:"proc"`
+	Addresses []string `json:"addresses"` // host:port, sorted
+}
+
+// AppRoutes is what the router should serve for an application. Written by the pipeline.
+// Key: routes/<app>.
+type AppRoutes struct {
+	App     AppName `json:"app"`
+	Release int     `json:"release"`
+	Routes  []Route `json:"routes"`
+}
+
+// RouterSeen says how far a node's router is. Key: nodes/<node>/router.
+type RouterSeen struct {
+	Node     string            `json:"node"`
+	Revision int64             `json:"revision"`          // of the store: all routes and endpoints up to here are applied or refused
+	Refused  map[string]string `json:"refused,omitempty"` // application to reason
+	At       time.Time         `json:"at"`
+}
+
+// HostClaim gives a host name to one application. Key: hosts/<host>.
+type HostClaim struct {
+	Host string  `json:"host"`
+	App  AppName `json:"app"`
+}
+
+// RunState is where a run stands.
+type RunState string
+
+const (
+	RunQueued      RunState = "queued"
+	RunRunning     RunState = "running"
+	RunDone        RunState = "done"        // its release serves, or it was asked to build only and did
+	RunFailed      RunState = "failed"      // refused by a stage
+	RunCancelled   RunState = "cancelled"   // by a person, or because the pusher went away
+	RunSuperseded  RunState = "superseded"  // by a newer push
+	RunInterrupted RunState = "interrupted" // its process died before the rollout
+)
+
+// Ended reports whether a run will not move any more.
+func (s RunState) Ended() bool { return s != RunQueued && s != RunRunning }
+
+// Run is one passage through the pipeline. Key: runs/<app>/%010d. Its log is a file beside the store.
+type Run struct {
+	App       AppName       `json:"app"`
+	Number    int           `json:"number"`
+	Commit    Commit        `json:"commit"`
+	Ref       string        `json:"ref"` // refs/heads/main
+	By        Person        `json:"by"`
+	State     RunState      `json:"state"`
+	Stage     string        `json:"stage,omitempty"` // the last one begun
+	Stages    []StageRecord `json:"stages,omitempty"`
+	Release   int           `json:"release,omitempty"`
+	Detached  bool          `json:"detached,omitempty"` // its pusher was answered already: it goes on without one
+	BuildOnly bool          `json:"build_only,omitempty"`
+	Forced    bool          `json:"forced,omitempty"`
+	Former    Commit        `json:"former,omitempty"` // what the deploy branch named before, once it was moved
+	Reason    string        `json:"reason,omitempty"` // why it did not end as done, one sentence
+	Failures  []Failure     `json:"failures,omitempty"`
+	Created   time.Time     `json:"created"`
+	Started   time.Time     `json:"started,omitzero"`
+	Ended     time.Time     `json:"ended,omitzero"`
+	Log       string        `json:"log"`   // path of its log, relative to the runs folder
+	Owner     string        `json:"owner"` // id of the process that drives it
+}
+
+// ID is how people see the number: r-42.
+func (r Run) ID() string { return fmt.Sprintf("r-%d", r.Number) }
+
+// ParseRunID reads "r-42" or "42".
+func ParseRunID(s string) (int, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(s, "r-"))
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is not a run: use r-42 or 42", clip(s))
+	}
+	return n, nil
+}
+
+// StageRecord times one stage of a run.
+type StageRecord struct {
+	Name    string    `json:"name"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Skipped string    `json:"skipped,omitempty"` // why, where it was not needed
+}
+
+// Build is an image that exists, filed under what it was built from. Key: builds/<app>/<key>.
+type Build struct {
+	App      AppName   `json:"app"`
+	Key      string    `json:"key"` // hash of tree, base digests, build args and builder version
+	Commit   Commit    `json:"commit"`
+	Tree     string    `json:"tree"`
+	Image    ImageRef  `json:"image"`    // release image
+	Prepare  string    `json:"prepare"`  // name of the prepare image used, "" if none
+	Tested   bool      `json:"tested"`   // its test section passed, or it has none
+	BuiltBy  int       `json:"built_by"` // run
+	Created  time.Time `json:"created"`
+	Bytes    int64     `json:"bytes,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+}
