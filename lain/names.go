@@ -7,7 +7,7 @@ import (
 )
 
 // AppName names an application, its repository and its place in every store:
-// a lower-case letter, then at most 38 of a-z, 0-9 and "-".
+// a lower-case letter, then at most 38 of a-z, 0-9 and "-", not "-" at the end (it is a host label, RFC 1123).
 type AppName string
 
 // ProcName names a process of an application, unique within it. Same alphabet as AppName.
@@ -21,7 +21,7 @@ type Cluster string
 type Person string
 
 var (
-	appNamePattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,38}$`)
+	appNamePattern = regexp.MustCompile(`^[a-z]([a-z0-9-]{0,37}[a-z0-9])?$`)
 	clusterPattern = regexp.MustCompile(`^[a-z][a-z0-9]{0,15}$`)
 	personPattern  = regexp.MustCompile(`^[a-z][a-z0-9.-]{0,38}$`)
 	commitPattern  = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
@@ -34,7 +34,7 @@ var (
 // ParseAppName returns s as a name, or says in one sentence why it is none.
 func ParseAppName(s string) (AppName, error) {
 	if !appNamePattern.MatchString(s) {
-		return "", fmt.Errorf("%q is not an application name: use a lower-case letter, then at most 38 of a-z, 0-9 and -", clip(s))
+		return "", fmt.Errorf("%q is not an application name: use a lower-case letter, then at most 38 of a-z, 0-9 and -, not - at the end", clip(s))
 	}
 	if slices.Contains(reserved, AppName(s)) {
 		return "", fmt.Errorf("the name %q is reserved: choose another one", s)
@@ -45,7 +45,7 @@ func ParseAppName(s string) (AppName, error) {
 // ParseProcName returns s as a name, or says in one sentence why it is none.
 func ParseProcName(s string) (ProcName, error) {
 	if !appNamePattern.MatchString(s) {
-		return "", fmt.Errorf("%q is not a proc name: use a lower-case letter, then at most 38 of a-z, 0-9 and -", clip(s))
+		return "", fmt.Errorf("%q is not a proc name: use a lower-case letter, then at most 38 of a-z, 0-9 and -, not - at the end", clip(s))
 	}
 	return ProcName(s), nil
 }

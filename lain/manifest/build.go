@@ -1,0 +1,209 @@
+package manifest
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// build reads the section of that name.
+func (r *reader) build(key, v *node) Build {
+	b := Build{Line: key.line}
+	r.section(build, "build", v, takers{
+		"base":      func(_, v *node) { b.Base, b.BaseLine = r.image(v, "build.base"), v.line },
+		"script":    func(_, v *node) { b.Script = r.scripts(v, "build.script") },
+		"build_arg": func(_, v *node) { b.Args = r.buildArgs(v, "build.build_arg") },
+		"prepare":   func(k, v *node) { b.Prepare = r.prepare(k, v) },
+		"volumes":   func(_, v *node) { r.buildVolumes(v) },
+	})
+	if b.BaseLine == 0 && (v.kind == dict || v.kind == null) {
+		r.fail(key, "Name the image the build begins from. Try: base: golang:1.26", "build has no base")
+	}
+	return b
+}
+
+var preparedVersion = regexp.MustCompile(`^[a-zA-Z0-9]{1,64}$`)
+
+// prepare reads build.prepare; a list is its old form, holding the scripts alone.
+func (r *reader) prepare(key, v *node) *Prepare {
+	p := &Prepare{Line: key.line}
+	if v.kind == list {
+		p.Script = r.scripts(v, "build.prepare")
+		return p
+	}
+	r.section(prepare, "build.prepare", v, takers{
+		"version":   func(_, v *node) { p.Version = r.version(v) },
+		"script":    func(_, v *node) { p.Script = r.scripts(v, "build.prepare.script") },
+		"keep":      func(_, v *node) { p.Keep = r.keep(v) },
+		"build_arg": func(_, v *node) { p.Args = r.buildArgs(v, "build.prepare.build_arg") },
+		"inputs":    func(_, v *node) { p.Inputs = r.inputs(v) },
+	})
+	return p
+}
+
+// version reads what LAIN made of it with Python's str(): 0400 is 256 and yes is True, there as here.
+func (r *reader) version(v *node) string {
+	s := strings.TrimSpace(v.text)
+	switch {
+	case v.kind == integer:
+		r.odd(v, "build.prepare.version")
+		s = strconv.FormatInt(v.number, 10)
+	case v.kind == boolean:
+		s = map[bool]string{true: "True", false: "False"}[truth[v.text]]
+	}
+	if v.kind == fraction || v.kind == date || !preparedVersion.MatchString(s) {
+		r.fail(v, "Quoting does not help: leave out the dots and dashes. Try: version: 20160913",
+			"build.prepare.version is made of letters and digits only, and this is %s", show(v.text))
+		return ""
+	}
+	return s
+}
+
+// keep reads the names that survive the prepare scripts.
+func (r *reader) keep(v *node) []string {
+	var names []string
+	for _, item := range r.texts(v, "build.prepare.keep") {
+		name := strings.TrimSuffix(strings.TrimSpace(item.text), "/")
+		if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
+			r.warn(item, "build.prepare.keep takes names at the top of the tree, so %s keeps nothing", show(item.text))
+			continue
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// inputs reads paths of the tree.
+func (r *reader) inputs(v *node) []string {
+	var paths []string
+	for _, item := range r.texts(v, "build.prepare.inputs") {
+		p := path.Clean(strings.TrimSpace(item.text))
+		if p == "." || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") {
+			r.fail(item, "Try: - package-lock.json", "build.prepare.inputs takes paths inside the tree, and this is %s", show(item.text))
+			continue
+		}
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+// scripts reads shell lines, verbatim. They may hold newlines and tabs, and nothing else below a space.
+func (r *reader) scripts(v *node, what string) []string {
+	var lines []string
+	for _, item := range r.list(v, what) {
+		switch {
+		case item.kind == null || item.scalar() && strings.TrimSpace(item.text) == "":
+		case !item.scalar():
+			r.fail(item, "Quote the whole line: a colon followed by a space makes a map of it.",
+				"an item of %s must be a line of shell, and this is %s", what, item.kind)
+		case strings.ContainsFunc(item.text, func(c rune) bool { return c != '\n' && c != '\t' && unicode.IsControl(c) }):
+			r.fail(item, "", "an item of %s holds a control character", what)
+		default:
+			lines = append(lines, item.text)
+		}
+	}
+	return lines
+}
+
+// release reads the section of that name. One that says nothing is none.
+func (r *reader) release(key, v *node) *Release {
+	rel := &Release{Line: key.line}
+	var copied *node
+	r.section(release, "release", v, takers{
+		"dest_base": func(_, v *node) {
+			if v.text != "" || !v.scalar() {
+				rel.DestBase, rel.DestBaseLine = r.image(v, "release.dest_base"), v.line
+			}
+		},
+		"script": func(_, v *node) { rel.Script = r.scripts(v, "release.script") },
+		"copy":   func(k, v *node) { copied, rel.Copy = k, r.copies(v) },
+	})
+	if len(rel.Copy) > 0 && rel.DestBaseLine == 0 {
+		r.fail(copied, "Name the image to copy onto. Try: dest_base: debian:stable-slim", "release.copy needs a release.dest_base")
+	}
+	if len(rel.Copy) == 0 && len(rel.Script) == 0 && rel.DestBaseLine == 0 {
+		return nil
+	}
+	return rel
+}
+
+func (r *reader) copies(v *node) []Copy {
+	var copies []Copy
+	for _, item := range r.list(v, "release.copy") {
+		if c, ok := r.copy(item); ok {
+			copies = append(copies, c)
+		}
+	}
+	return copies
+}
+
+// copy reads "path" or {src, dest}; anything else is ignored, as LAIN did, but not in silence.
+func (r *reader) copy(v *node) (c Copy, ok bool) {
+	switch v.kind {
+	case text:
+		c.Src, ok = r.path(v, "an item of release.copy")
+	case dict:
+		r.section(copying, "release.copy", v, takers{
+			"src":  func(_, v *node) { c.Src, ok = r.path(v, "src") },
+			"dest": func(_, v *node) { c.Dest, _ = r.path(v, "dest") },
+		})
+		if v.get("src") == nil {
+			r.fail(v, "Try: - src: /lain/app/hello", "an item of release.copy has no src")
+		}
+	default:
+		r.warn(v, "an item of release.copy must be a path or have src and dest: %s is ignored", v.kind)
+	}
+	if c.Dest == "" {
+		c.Dest = c.Src
+	}
+	return c, ok
+}
+
+// path reads a path that is not empty.
+func (r *reader) path(v *node, what string) (string, bool) {
+	s, ok := r.text(v, what)
+	if ok && strings.TrimSpace(s) == "" {
+		r.fail(v, "", "%s is empty", what)
+		return "", false
+	}
+	return s, ok
+}
+
+// test reads the section of that name.
+func (r *reader) test(key, v *node) *Test {
+	t := &Test{Line: key.line}
+	r.section(tests, "test", v, takers{
+		"script": func(_, v *node) { t.Script = r.scripts(v, "test.script") },
+	})
+	if len(t.Script) == 0 {
+		return nil
+	}
+	return t
+}
+
+// buildVolumes checks what is not served yet as LAIN did.
+func (r *reader) buildVolumes(v *node) {
+	for _, item := range r.texts(v, "build.volumes") {
+		if !path.IsAbs(item.text) {
+			r.fail(item, "Try: - /root/.cache", "build.volumes takes absolute paths, and this is %s", show(item.text))
+		}
+	}
+}
+
+// notWith refuses build.volumes beside release.script, as LAIN did.
+func (r *reader) notWith(root *node) {
+	b, rel := root.get("build"), root.get("release")
+	if b == nil || rel == nil {
+		return
+	}
+	volumes, script := b.get("volumes"), rel.get("script")
+	if volumes == nil || script == nil || len(volumes.items) == 0 || !slices.ContainsFunc(script.items, (*node).written) {
+		return
+	}
+	r.fail(volumes, "", "build.volumes cannot be used together with release.script")
+}
+
+func (n *node) written() bool { return n.kind != null }

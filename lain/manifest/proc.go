@@ -1,0 +1,228 @@
+package manifest
+
+import (
+	"path"
+	"regexp"
+	"strings"
+	"time"
+
+	"lain.internal/lain/lain"
+)
+
+// The limits of what a proc may ask for.
+const (
+	maxInstances = 1000
+	maxCPULevel  = 8
+	maxSetup     = 120 // seconds (LAIN 1.6)
+	minKill      = 10
+	maxKill      = 60
+	maxDeadline  = 3600
+	webPort      = 80
+)
+
+// proc reads the keys of a proc into p. It is one list of keys, hence its length.
+func (r *procReader) proc(key, v *node, p *Proc) {
+	label := show(key.text)
+	p.Instances, p.KillTimeout = 1, minKill*time.Second
+	is := func(name string) string { return label + "." + name }
+	var workingDir string
+	r.section(proc, label, v, takers{
+		"type":          func(k, v *node) { r.strayType(key, k) },
+		"image":         func(_, v *node) { p.Image, p.ImageLine = r.image(v, is("image")), v.line },
+		"entrypoint":    func(_, v *node) { p.Entrypoint = r.command(v, is("entrypoint")) },
+		"cmd":           func(_, v *node) { p.Cmd = r.command(v, is("cmd")) },
+		"user":          func(_, v *node) { p.User = r.user(v, is("user")) },
+		"workdir":       func(_, v *node) { p.Workdir = r.workdir(v, is("workdir")) },
+		"working_dir":   func(_, v *node) { workingDir = r.workdir(v, is("working_dir")) },
+		"num_instances": func(_, v *node) { r.instances(v, is("num_instances"), p) },
+		"cpu":           func(_, v *node) { p.CPULevel = r.cpu(v, is("cpu")) },
+		"memory":        func(_, v *node) { p.MemoryBytes = r.size(v, is("memory")) },
+		"port":          func(_, v *node) { p.Port = r.port(v, is("port")) },
+		"setup_time":    func(_, v *node) { p.SetupTime = r.grace(v, is("setup_time"), 0, maxSetup) },
+		"kill_timeout":  func(_, v *node) { p.KillTimeout = r.grace(v, is("kill_timeout"), minKill, maxKill) },
+		"env":           func(_, v *node) { p.Env = r.env(v, is("env")) },
+		"health":        func(_, v *node) { p.Deadline = r.health(v, label) },
+		"healthcheck":   r.webOnly(p, func(v *node) { p.HealthPath = r.healthPath(v, is("healthcheck")) }),
+		"https_only":    r.webOnly(p, func(v *node) { p.HTTPSOnly = r.flag(v, is("https_only")) }),
+		"mountpoint":    r.webOnly(p, func(v *node) { r.mountpoint(v, label, p) }),
+
+		"ports":                 func(_, v *node) { r.streamPorts(v) },
+		"labels":                func(_, v *node) { r.labels(v) },
+		"filters":               func(_, v *node) { r.filters(v) },
+		"volumes":               func(_, v *node) { r.volumes(v) },
+		"persistent_dirs":       func(_, v *node) { r.volumes(v) },
+		"cloud_volumes":         func(_, v *node) { r.cloudVolumes(v) },
+		"logs":                  func(_, v *node) { r.logs(v) },
+		"container_healthcheck": func(k, v *node) { r.containerHealth(k, v) },
+	})
+	if p.Workdir == "" {
+		p.Workdir = workingDir
+	}
+	r.complete(key, v, p, label)
+}
+
+// complete fills in what depends on the type, and asks for what a type must have.
+func (r *procReader) complete(key, v *node, p *Proc, label string) {
+	switch p.Type {
+	case lain.Web:
+		if p.Port == 0 {
+			p.Port = webPort
+		}
+		if len(p.Mountpoint) == 0 && p.Name != "web" && p.Name != "" {
+			r.fail(key, "Only the proc named web gets one by itself. Try: mountpoint: [/"+string(p.Name)+"]", "%s has no mountpoint", label)
+		}
+	case portal:
+		if s := v.get("service_name"); s == nil || s.kind == null {
+			r.fail(key, "Try: service_name: "+strings.TrimPrefix(string(p.Name), "portal-"), "%s has no service_name", label)
+		}
+	case service:
+		if inner := v.get("portal"); inner == nil || inner.kind != dict {
+			r.fail(key, "Try: portal: {cmd: ./proxy, port: 8080}", "%s has no portal", label)
+		}
+	}
+}
+
+// webOnly wraps the taker of a key that says nothing for other procs.
+func (r *procReader) webOnly(p *Proc, take func(v *node)) func(k, v *node) {
+	return func(k, v *node) {
+		if p.Type == lain.Web {
+			take(v)
+			return
+		}
+		if !r.quiet {
+			r.warn(k, "%s has no effect on a proc of type %s", show(k.text), p.Type)
+		}
+	}
+}
+
+// strayType warns of a type where the section's name has said it already.
+func (r *procReader) strayType(section, key *node) {
+	stem, _, _ := strings.Cut(section.text, ".")
+	if stem != "proc" && stem != string(service) {
+		r.warn(key, "type is ignored here: the name of the section says it is %s", stem)
+	}
+}
+
+// command reads cmd or entrypoint: text is split at white space, a list is taken as it is. Anything else is
+// dropped, as LAIN did, but not in silence.
+func (r *reader) command(v *node, what string) []string {
+	switch v.kind {
+	case text:
+		words := strings.Fields(v.text)
+		if strings.ContainsAny(v.text, `"'`) {
+			r.warn(v, "%s is split at spaces and quotes are not understood: write it as a list", what)
+		}
+		return r.arguments(v, words, what)
+	case list:
+		var words []string
+		for _, item := range v.items {
+			if item.kind != text {
+				r.warn(item, "%s holds %s, so all of it is ignored and the image's own is used: quote it", what, item.kind)
+				return nil
+			}
+			words = append(words, item.text)
+		}
+		return r.arguments(v, words, what)
+	}
+	r.warn(v, "%s is %s, so it is ignored and the image's own is used: quote it", what, v.kind)
+	return nil
+}
+
+func (r *reader) arguments(v *node, words []string, what string) []string {
+	for _, w := range words {
+		if !r.clean(v, what, w) {
+			return nil
+		}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return words
+}
+
+var userPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31})?$`)
+
+func (r *reader) user(v *node, what string) string {
+	s, ok := r.text(v, what)
+	if ok && s != "" && !userPattern.MatchString(s) {
+		r.fail(v, "Try: user: app, or user: 1000:1000", "%s must be a user or user:group, and this is %s", what, show(s))
+		return ""
+	}
+	return s
+}
+
+func (r *reader) workdir(v *node, what string) string {
+	s, ok := r.text(v, what)
+	if ok && s != "" && !path.IsAbs(s) {
+		r.fail(v, "Try: workdir: "+path.Join("/lain/app", s), "%s must be an absolute path, and this is %s", what, show(s))
+		return ""
+	}
+	return s
+}
+
+func (r *reader) instances(v *node, what string, p *Proc) {
+	if n, ok := r.between(v, what, 0, maxInstances); ok {
+		p.Instances = n
+	}
+}
+
+func (r *reader) cpu(v *node, what string) int {
+	n, ok := r.whole(v, what)
+	if !ok {
+		return 0
+	}
+	return int(r.clamped(v, what, n, 0, maxCPULevel))
+}
+
+func (r *reader) grace(v *node, what string, low, high int64) time.Duration {
+	n, ok := r.seconds(v, what)
+	if !ok {
+		return time.Duration(low) * time.Second
+	}
+	return time.Duration(r.clamped(v, what, n, low, high)) * time.Second
+}
+
+// health reads what LAIN did not have: health: {deadline: 30s}.
+func (r *reader) health(v *node, label string) (deadline time.Duration) {
+	title := label + ".health"
+	r.section(health, title, v, takers{"deadline": func(_, v *node) {
+		n, ok := r.seconds(v, title+".deadline")
+		if ok && (n < 1 || n > maxDeadline) {
+			r.fail(v, "Try: deadline: 60s", "%s.deadline must be from 1 to %d seconds", title, maxDeadline)
+			return
+		}
+		deadline = time.Duration(n) * time.Second
+	}})
+	return deadline
+}
+
+var healthPattern = regexp.MustCompile(`^/[A-Za-z0-9._~/?&=%+,:;@!*()-]{0,255}$`)
+
+func (r *reader) healthPath(v *node, what string) string {
+	s, ok := r.text(v, what)
+	if !ok || s == "" {
+		return ""
+	}
+	if !strings.HasPrefix(s, "/") {
+		s = "/" + s
+		r.warn(v, "%s begins with /: %s is used", what, show(s))
+	}
+	if !healthPattern.MatchString(s) {
+		r.fail(v, "Try: healthcheck: /ping", "%s must be the path of a URL, and this is %s", what, show(s))
+		return ""
+	}
+	return s
+}
+
+// env reads K=V. LAIN passed on what has no "=", where it meant nothing.
+func (r *reader) env(v *node, what string) []string {
+	var env []string
+	for _, item := range r.texts(v, what) {
+		if name, _, ok := strings.Cut(item.text, "="); !ok || strings.TrimSpace(name) != name || name == "" {
+			r.warn(item, "%s takes NAME=VALUE, so %s is ignored", what, show(item.text))
+			continue
+		}
+		env = append(env, item.text)
+	}
+	return env
+}
