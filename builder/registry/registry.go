@@ -1,0 +1,110 @@
+// Package registry is the image registry that comes with the control plane.
+//
+// It is distribution's registry in this process, with its files in one directory. Builds push to it and
+// nodes pull from it with one credential, which is made at the first start and kept in a file that only its
+// owner can read; nobody gets in without it. Deletion is on.
+//
+// It does not collect garbage, proxy other registries or speak TLS: it listens where the caller lets it.
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/distribution/distribution/v3/configuration"
+	"github.com/distribution/distribution/v3/registry/handlers"
+	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the driver named in config
+)
+
+// Options say where the registry keeps its things.
+type Options struct {
+	Dir         string // of blobs and manifests; made if missing
+	Credentials string // file of the credential; made if missing, 0600
+	Logger      *slog.Logger
+}
+
+// Registry answers the registry API, version 2.
+type Registry struct {
+	app        *handlers.App
+	credential Credential
+	logger     *slog.Logger
+}
+
+// Open reads or makes the credential and opens the store. The caller closes it.
+func Open(o Options) (*Registry, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	credential, err := loadCredential(o.Credentials)
+	if err != nil {
+		return nil, fmt.Errorf("registry: %w", err)
+	}
+	if registered != nil {
+		return nil, fmt.Errorf("registry: %w", registered)
+	}
+	redirectLogs(o.Logger)
+	app, err := newApp(config(o.Dir, credential))
+	if err != nil {
+		return nil, fmt.Errorf("registry in %s: %w", o.Dir, err)
+	}
+	return &Registry{app: app, credential: credential, logger: o.Logger}, nil
+}
+
+// Credential is what opens the registry: for pushes, and for the pulls of the nodes.
+func (r *Registry) Credential() Credential { return r.credential }
+
+// ServeHTTP answers one request. It is safe for concurrent use.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.app.ServeHTTP(w, req) }
+
+// Close stops the housekeeping. Requests that are still being answered are not waited for: see Serve.
+func (r *Registry) Close() error { return r.app.Shutdown() }
+
+// Serve answers on a listener until ctx ends, then lets running requests finish for at most ten seconds.
+// It closes the listener.
+func (r *Registry) Serve(ctx context.Context, ln net.Listener) error {
+	server := &http.Server{Handler: r, ReadHeaderTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(r.logger.Handler(), slog.LevelDebug)}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("registry: %w", err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	err := errors.Join(server.Shutdown(grace), server.Close())
+	if stopped := <-ended; !errors.Is(stopped, http.ErrServerClosed) {
+		err = errors.Join(err, stopped)
+	}
+	return err
+}
+
+// newApp turns the panics that distribution answers bad configuration with into errors.
+func newApp(c *configuration.Configuration) (app *handlers.App, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return handlers.NewApp(context.Background(), c), nil
+}
+
+func config(dir string, credential Credential) *configuration.Configuration {
+	c := &configuration.Configuration{
+		Version: "0.1",
+		Storage: configuration.Storage{
+			"filesystem": {"rootdirectory": dir},
+			"delete":     {"enabled": true},
+		},
+		Auth: configuration.Auth{authName: {authOption: credential}},
+	}
+	c.HTTP.Secret = credential.uploadSecret()
+	return c
+}

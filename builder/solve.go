@@ -1,0 +1,93 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	buildkit "github.com/moby/buildkit/client"
+	bk "github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/tonistiigi/fsutil"
+
+	"lain.internal/lain/builder/llb"
+	"lain.internal/lain/lain/report"
+)
+
+// errTimeLimit is the cause of a stage that took too long.
+var errTimeLimit = errors.New("time limit")
+
+// export asks for an image in the engine.
+type export struct {
+	name   string // with host
+	config []byte // the image's, JSON
+}
+
+// solve runs a graph to its end, in its turn. Its steps' output is reported as it comes, and all of it has
+// been when solve returns.
+func (j *Job) solve(ctx context.Context, stage string, st bk.State, out *export) error {
+	done, err := j.builder.slot(ctx, func(k report.Kind, text string) { j.say(stage, k, text) })
+	if err != nil {
+		return err
+	}
+	defer done()
+	dir, err := j.files(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, j.builder.options.TimeLimit, errTimeLimit)
+	defer cancel()
+	w := newWatcher(stage, j.reporter)
+	if err := j.runGraph(limited, st, dir, out, w); err != nil {
+		return j.solveFault(limited, stage, w, err)
+	}
+	return nil
+}
+
+// runGraph hands a graph to the engine's BuildKit. The image's config goes along as a result's metadata,
+// since the engine's exporter ignores it as an attribute.
+func (j *Job) runGraph(ctx context.Context, st bk.State, dir string, out *export, w *watcher) error {
+	def, err := st.Marshal(ctx)
+	if err != nil {
+		return fmt.Errorf("make the graph: %w", err)
+	}
+	opt, err := solveOptions(dir, out)
+	if err != nil {
+		return err
+	}
+	client, err := j.builder.options.Engine.BuildKit(ctx)
+	if err != nil {
+		return fmt.Errorf("dial BuildKit: %w", err)
+	}
+	defer client.Close()
+	statuses, watched := make(chan *buildkit.SolveStatus, 64), make(chan struct{})
+	go func() { defer close(watched); w.watch(statuses) }()
+	_, err = client.Build(ctx, opt, "lain", func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
+		res, err := gw.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB(), Evaluate: true})
+		if err == nil && out != nil {
+			res.AddMeta(exptypes.ExporterImageConfigKey, out.config)
+		}
+		return res, err
+	}, statuses)
+	<-watched // Build closes statuses on every way out
+	return err
+}
+
+func solveOptions(dir string, out *export) (buildkit.SolveOpt, error) {
+	files, err := fsutil.NewFS(dir)
+	if err != nil {
+		return buildkit.SolveOpt{}, fmt.Errorf("files of the commit: %w", err)
+	}
+	opt := buildkit.SolveOpt{
+		LocalMounts:   map[string]fsutil.FS{llb.ContextName: files},
+		FrontendAttrs: map[string]string{}, // the client writes to it
+	}
+	if out != nil {
+		opt.Exports = []buildkit.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": out.name}}}
+	}
+	return opt, nil
+}

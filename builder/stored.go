@@ -1,0 +1,154 @@
+package builder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/distribution/reference"
+
+	"lain.internal/lain/engine"
+	"lain.internal/lain/failpoint"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
+)
+
+// foreignPrefix begins the repositories that keep copies of foreign images. No application can have the name,
+// since it holds a slash behind a reserved word.
+const foreignPrefix = "lain/foreign/"
+
+// acceptManifests are the kinds of manifest a registry may answer with (OCI distribution, image-spec).
+var acceptManifests = []string{
+	"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
+	"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+}
+
+// Has tells whether the registry still has an image.
+func (b *Builder) Has(ctx context.Context, ref lain.ImageRef) (bool, error) {
+	resp, err := b.registry(ctx, http.MethodHead, ref.Repository+"/manifests/"+ref.Digest)
+	if err != nil {
+		return false, err
+	}
+	resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return true, nil
+	case http.StatusNotFound:
+		return false, nil
+	}
+	return false, fmt.Errorf("ask the registry for %s: %s", ref, resp.Status)
+}
+
+// Foreign finds an image that lain.yaml names itself and keeps a copy in the cluster's registry, so that it is
+// deployed by digest and nodes need nothing from outside.
+func (b *Builder) Foreign(ctx context.Context, name string) (lain.ImageRef, error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return lain.ImageRef{}, fault.Hide(fault.Invalid, err, "%q is not the name of an image", name)
+	}
+	ref := reference.TagNameOnly(named)
+	e := b.options.Engine
+	config, err := e.ImageConfig(ctx, ref.String())
+	if errors.Is(err, engine.ErrNoImage) {
+		if err := e.Pull(ctx, ref.String(), engine.Auth{}); err != nil {
+			return lain.ImageRef{}, fault.Hide(fault.Invalid, err, "the image %s is not on this machine and can't be pulled", name).
+				WithHint("Load it into the engine, or name one that can be reached.")
+		}
+		config, err = e.ImageConfig(ctx, ref.String())
+	}
+	if err != nil {
+		return lain.ImageRef{}, err
+	}
+	if _, ours := config.Labels[appLabel]; ours {
+		return lain.ImageRef{}, fault.New(fault.Denied, "the image %s belongs to an application", name)
+	}
+	repository := foreignPrefix + strings.ReplaceAll(reference.FamiliarName(named), ":", "-")
+	copied := fmt.Sprintf("%s/%s:%s", b.options.RegistryHost, repository, strings.TrimPrefix(config.ID, "sha256:"))
+	if err := e.Tag(ctx, config.ID, copied); err != nil {
+		return lain.ImageRef{}, err
+	}
+	digest, err := e.Push(ctx, copied, b.options.RegistryAuth)
+	return lain.ImageRef{Repository: repository, Digest: digest}, err
+}
+
+// Forget removes an application's images from the engine and its manifests from the registry. It may be
+// repeated. Layers that others share stay.
+func (b *Builder) Forget(ctx context.Context, app lain.AppName) error {
+	images, err := b.options.Engine.Images(ctx)
+	if err != nil {
+		return err
+	}
+	for _, image := range images {
+		if image.Labels[appLabel] != string(app) {
+			continue
+		}
+		for _, tag := range image.Tags {
+			err = errors.Join(err, b.options.Engine.RemoveImage(ctx, tag))
+		}
+	}
+	return errors.Join(err, b.forgetManifests(ctx, app))
+}
+
+func (b *Builder) forgetManifests(ctx context.Context, app lain.AppName) error {
+	resp, err := b.registry(ctx, http.MethodGet, string(app)+"/tags/list")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNotFound {
+		return nil
+	}
+	var list struct{ Tags []string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&list); err != nil {
+		return fmt.Errorf("list the tags of %s: %w", app, err)
+	}
+	for _, tag := range list.Tags {
+		if err := b.forgetTag(ctx, app, tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Builder) forgetTag(ctx context.Context, app lain.AppName, tag string) error {
+	head, err := b.registry(ctx, http.MethodHead, string(app)+"/manifests/"+url.PathEscape(tag))
+	if err != nil {
+		return err
+	}
+	head.Body.Close()
+	digest := head.Header.Get("Docker-Content-Digest")
+	if digest == "" {
+		return nil
+	}
+	return failpoint.Around("builder.registry.delete", func() error {
+		resp, err := b.registry(ctx, http.MethodDelete, string(app)+"/manifests/"+url.PathEscape(digest))
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusAccepted && resp.StatusCode != http.StatusNotFound {
+			return fmt.Errorf("delete %s@%s from the registry: %s", app, digest, resp.Status)
+		}
+		return nil
+	})
+}
+
+// registry sends one request to the cluster's registry. The caller closes the body.
+func (b *Builder) registry(ctx context.Context, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+b.options.RegistryHost+"/v2/"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header["Accept"] = acceptManifests
+	req.SetBasicAuth(b.options.RegistryAuth.Username, b.options.RegistryAuth.Password)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the registry: %w", err)
+	}
+	return resp, nil
+}
