@@ -1,0 +1,43 @@
+// Package probe is the health check of a container: one question to the application inside, asked over
+// HTTP, by a TCP connection, or by a command.
+//
+// It exits 0 when the application is well and 1 when it is not, and prints one line that says what was
+// asked and what the answer was; the engine keeps that line in its health log, where people read it as
+// the last probe.
+//
+// # The rhythm
+//
+// The engine waits one interval before its first probe, so a fast start wants a short interval; but each
+// probe costs the engine about 50 ms of CPU, so a running application wants a long one. Both are had by
+// letting the engine ask every 500 ms and, once the first probe has succeeded, sleeping the application's
+// own interval inside the probe. The sleep comes first and the question after it, so an answer is never
+// older than the moment it is given.
+//
+// That the first success has been is remembered where no file system, user id or living process is
+// needed: as a System V shared memory segment of the container's own IPC namespace (one byte that is
+// never touched, so no page of it exists). Where the kernel has none, an empty file (--state, by default
+// in /dev/shm) takes its place. Where neither is possible every probe is asked at once: more CPU, never a
+// wrong answer.
+//
+// # What the engine must be told
+//
+// Whoever writes the service's health check must set:
+//
+//   - Test: CMD, "/lain/helper", "probe", ... (never CMD-SHELL: an image may have no shell);
+//   - Interval: 500 ms;
+//   - Timeout: more than --interval + --timeout: EngineTimeout computes it. A shorter one would call every
+//     sleeping probe a failure;
+//   - StartPeriod: the time the application may take to its first success (setup time + deadline), during
+//     which failures count for nothing;
+//   - Retries: how many failures in a row make it unhealthy. The time from its death to that verdict is
+//     at most Retries x (--interval + --timeout + 500 ms).
+//
+// The IPC mode of the container must be its own (the engine's default), and a container that is started
+// anew gets a new namespace, so it is asked every 500 ms again.
+//
+// # The address
+//
+// The host "self" stands for the container's own first address that is not loopback. With it, an
+// application that listens on 127.0.0.1 only, which no router could reach, is not called well, and the
+// line says why.
+package probe

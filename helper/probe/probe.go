@@ -1,0 +1,80 @@
+package probe
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// The exit codes, as the engine reads them. 2 is reserved there, so a wrong command line is a 1 as well.
+const (
+	exitWell   = 0
+	exitUnwell = 1
+)
+
+// Main asks the question its arguments name and returns the exit code. It blocks at most
+// --interval + --timeout.
+func Main(args []string, stdout, stderr io.Writer) int {
+	q, err := parse(args)
+	if err != nil {
+		_, _ = io.WriteString(stderr, "helper probe: "+err.Error()+"\n")
+		return exitUnwell
+	}
+	line, well := q.ask(newMemory(q.state), time.Sleep)
+	_, _ = io.WriteString(stdout, clean(line)+"\n")
+	if !well {
+		return exitUnwell
+	}
+	return exitWell
+}
+
+// memory knows whether a probe in this container has succeeded before.
+type memory interface {
+	succeeded() bool
+	remember()
+}
+
+// ask sleeps the interval first if there was a success before, then asks, and remembers a success. A
+// failure forgets nothing: the engine's retries are counted in intervals of the application.
+func (q question) ask(m memory, sleep func(time.Duration)) (line string, well bool) {
+	before := m.succeeded()
+	if before {
+		sleep(q.interval)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), q.timeout)
+	defer cancel()
+	line, well = q.answer(ctx)
+	if well && !before {
+		m.remember()
+	}
+	return line, well
+}
+
+func (q question) answer(ctx context.Context) (string, bool) {
+	switch {
+	case q.http != nil:
+		return askHTTP(ctx, *q.http)
+	case q.tcp != "":
+		return askTCP(ctx, q.tcp)
+	default:
+		return askCommand(ctx, q.argv)
+	}
+}
+
+// maxLine bounds what one probe may put into the engine's health log.
+const maxLine = 300
+
+// clean makes one printable line of text that an application may have written.
+func clean(s string) string {
+	out := make([]rune, 0, len(s))
+	for _, r := range s {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0xfffd {
+			r = ' '
+		}
+		if len(out) == maxLine {
+			return string(append(out, '…'))
+		}
+		out = append(out, r)
+	}
+	return string(out)
+}

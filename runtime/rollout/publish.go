@@ -1,0 +1,112 @@
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"time"
+
+	"lain.internal/lain/lain"
+	"lain.internal/lain/state/reconcile"
+)
+
+// publish writes endpoints, then the verdict, each only where it differs from what is recorded, and says
+// when to look again.
+func (c *Controller) publish(ctx context.Context, j *job, v verdict) (reconcile.Result, error) {
+	if err := c.publishEndpoints(ctx, j); err != nil {
+		return reconcile.Done, err
+	}
+	next := lain.ProcSeen{
+		App: j.app, Proc: j.proc, Release: j.want.Release, Attempt: j.want.Attempt,
+		State: v.state, Reason: v.reason, Instances: j.have.instances(),
+	}
+	switch {
+	case j.judged():
+		next.State, next.Failure, next.Reason = j.seen.State, j.seen.Failure, j.afterwards(v)
+	case v.state == lain.SeenFailed:
+		f := failureOf(*j.want, v, c.evidence(ctx, v))
+		next.Failure, next.Reason = &f, f.Sentence
+	}
+	if err := c.writeSeen(ctx, j, next); err != nil {
+		return reconcile.Done, err
+	}
+	if next.State == lain.SeenRolling {
+		return reconcile.After(rollingEvery), nil
+	}
+	if next.State == lain.SeenServing && v.state != lain.SeenServing {
+		return reconcile.After(idleEvery), nil
+	}
+	return reconcile.Done, nil
+}
+
+// afterwards is the reason of an attempt that has its verdict: that of a failure stays.
+func (j *job) afterwards(v verdict) string {
+	if j.seen.State == lain.SeenFailed {
+		return j.seen.Reason
+	}
+	if v.state == lain.SeenServing {
+		return ""
+	}
+	return progress(j.have, j.have.count(j.want.Spec, j.now), j.want.Spec, j.now)
+}
+
+func (c *Controller) writeSeen(ctx context.Context, j *job, next lain.ProcSeen) error {
+	next.At = j.now
+	if j.seen != nil {
+		last := *j.seen
+		last.At = next.At
+		if same(last, next) {
+			return nil
+		}
+	}
+	if j.seen == nil || j.seen.State != next.State || j.seen.Attempt != next.Attempt {
+		c.log.Info("verdict", "proc", j.key, "release", next.Release, "attempt", next.Attempt, "state", string(next.State), "reason", next.Reason)
+	}
+	if _, err := c.seen.Put(ctx, j.key, next); err != nil {
+		return err
+	}
+	j.seen = &next
+	return nil
+}
+
+func (c *Controller) publishEndpoints(ctx context.Context, j *job) error {
+	next := lain.Endpoints{App: j.app, Proc: j.proc, Addresses: j.have.addresses()}
+	if j.endpoints == nil && len(next.Addresses) == 0 || j.endpoints != nil && same(*j.endpoints, next) {
+		return nil
+	}
+	if _, err := c.endpoints.Put(ctx, j.key, next); err != nil {
+		return err
+	}
+	j.endpoints = &next
+	return nil
+}
+
+// same compares two records as they are stored.
+func same(a, b any) bool {
+	x, err := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err == nil && err2 == nil && bytes.Equal(x, y)
+}
+
+// evidence asks the engine about a failed task; what cannot be found is left out.
+func (c *Controller) evidence(ctx context.Context, v verdict) evidence {
+	var e evidence
+	if v.task.Status.ContainerStatus == nil {
+		return e
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	id := v.task.Status.ContainerStatus.ContainerID
+	e.exitCode = v.task.Status.ContainerStatus.ExitCode
+	if found, err := c.engine.Container(ctx, id); err == nil {
+		e.container = &found
+	}
+	var err error
+	if e.tail, err = c.engine.ContainerTail(ctx, id, tailLines); err != nil {
+		e.tail, err = c.engine.TaskTail(ctx, v.task.ID, tailLines)
+	}
+	if err != nil {
+		c.log.Warn("a failed container's output is lost", "task", v.task.ID, "error", err)
+	}
+	return e
+}
