@@ -1,0 +1,44 @@
+// Package conf turns routes and endpoints into the text of an nginx configuration.
+//
+// It is pure: a Model goes in, the whole file comes out, and the same Model always gives the same bytes.
+// What comes from applications (hosts, paths, addresses) has to pass an allow-list first; Render refuses
+// anything else, so that no value can ever leave its place in the text.
+//
+// It does not run nginx, touch files, or decide who may have a host.
+package conf
+
+import (
+	"lain.internal/lain/lain"
+)
+
+// Model is everything a configuration is made from.
+type Model struct {
+	Paths    Paths
+	User     string   // of the workers; "": the user nginx is started by
+	Listen   []string // ip:port each, at least one
+	MaxFiles int      // open files per worker; 0: what the process inherits
+	Apps     []App    // in any order; Render sorts
+}
+
+// Paths are absolute names below the router's own folders.
+type Paths struct {
+	PID       string // nginx writes its process id here
+	Temp      string // folder for bodies that do not fit in memory
+	AccessLog string
+	ErrorLog  string
+	Control   string // unix socket that answers GET / with the generation
+	Again     string // unix socket that the servers listen on as well, for second chances
+}
+
+// App is one application as the router serves it.
+type App struct {
+	Name      lain.AppName
+	Routes    []lain.Route
+	Endpoints map[lain.ProcName][]string // ip:port each; a proc without any answers 503
+}
+
+// Config is a rendered configuration.
+type Config struct {
+	Text       []byte
+	Generation string // names the content: equal texts have equal generations
+}

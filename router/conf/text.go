@@ -1,0 +1,98 @@
+package conf
+
+// What an nginx keeps for all applications. Everything an application could influence is elsewhere.
+const (
+	// A second chance: a worker that is being replaced knows only the endpoints of its own generation. A
+	// body that takes longer than a rollout would find none of them alive. When no byte has gone to any
+	// endpoint ($upstream_bytes_sent is all zeros) the request is handed, once, to the workers that are
+	// current, through the socket "again". $lain_inner is 1 on that second passage, whose headers come from
+	// the first one and can be believed: only the workers can open the socket.
+	mapsText = `
+    variables_hash_max_size 2048;
+    map_hash_bucket_size 128;
+    map $server_addr $lain_inner { default ""; "~^unix:" 1; }
+    map $lain_inner $lain_outer { default 1; 1 0; }
+    map "$lain_inner$upstream_bytes_sent" $lain_again { default ""; "~^0(, 0)*$" 1; }
+    map $lain_inner $lain_proto { default $scheme; 1 $http_x_forwarded_proto; }
+    map $lain_inner $lain_port { default $server_port; 1 $http_x_forwarded_port; }
+    map $lain_inner $lain_id { default $request_id; 1 $http_x_request_id; }
+    map $http_host $lain_host { default $host; "~(?<lain_host_port>:[0-9]+)$" "$host$lain_host_port"; }
+    map $http_upgrade $lain_upgrade { default ""; "~*^websocket$" $http_upgrade; }
+    map $http_upgrade $lain_connection { default ""; "~*^websocket$" upgrade; }
+    map $status $lain_status { default $status; "~^0" 0; }
+
+    set_real_ip_from unix:;
+    real_ip_header X-Real-IP;
+`
+
+	// The numbers are not quoted; $lain_status has no leading zeros, which JSON would refuse.
+	logText = `
+    log_format lain escape=json '{"time":"$time_iso8601","app":"$lain_app","proc":"$lain_proc",'
+        '"status":$lain_status,"method":"$request_method","host":"$host","uri":"$request_uri",'
+        '"request_time":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
+        '"upstream_connect_time":"$upstream_connect_time","upstream_header_time":"$upstream_header_time",'
+        '"upstream_response_time":"$upstream_response_time","bytes_in":$request_length,"bytes_out":$bytes_sent,'
+        '"client":"$remote_addr","user_agent":"$http_user_agent","referer":"$http_referer","request_id":"$lain_id"}';
+`
+
+	// Hash sizes: names of 253 bytes have to fit into a bucket. Bodies are read whole before an endpoint is
+	// chosen, so that a request can go to the next one as long as no byte of it was sent. Idle connections
+	// to an application are given up after a second: before any common server would close them on its
+	// side, which a POST on its way would not survive.
+	httpText = `
+    default_type text/html;
+    server_tokens off;
+    gzip off;
+    etag off;
+    tcp_nodelay on;
+    absolute_redirect off;
+    uninitialized_variable_warn off;
+    server_names_hash_max_size 65536;
+    server_names_hash_bucket_size 512;
+    large_client_header_buffers 4 32k;
+    client_max_body_size 1g;
+    client_body_buffer_size 64k;
+    keepalive_timeout 75s;
+
+    proxy_http_version 1.1;
+    proxy_redirect off;
+    proxy_connect_timeout 1s;
+    proxy_read_timeout 90s;
+    proxy_send_timeout 90s;
+    proxy_request_buffering on;
+    proxy_buffer_size 16k;
+    proxy_buffers 8 16k;
+    proxy_socket_keepalive on;
+    proxy_next_upstream error timeout http_502 http_503;
+    proxy_next_upstream_tries 3;
+    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset;
+
+    proxy_set_header Host $lain_host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto $lain_proto;
+    proxy_set_header X-Forwarded-Host $lain_host;
+    proxy_set_header X-Forwarded-Port $lain_port;
+    proxy_set_header X-Original-URI $request_uri;
+    proxy_set_header X-Request-ID $lain_id;
+    proxy_set_header Upgrade $lain_upgrade;
+    proxy_set_header Connection $lain_connection;
+    proxy_set_header Forwarded "";
+    proxy_set_header Proxy "";
+`
+)
+
+// Stripped are the headers of ours that a client's request loses on its way to an application. nginx has
+// no patterns for header names: a new X-Lain header has to be added here before anything believes in it.
+var Stripped = []string{
+	"X-Lain-App", "X-Lain-Proc", "X-Lain-Release", "X-Lain-Cluster", "X-Lain-Node",
+	"X-Lain-User", "X-Lain-Person", "X-Lain-Role", "X-Lain-Token", "X-Lain-Client", "X-Lain-Request-ID",
+}
+
+// The pages that the router answers itself, as variables: each is written once. They name nothing.
+const pagesText = `
+    map "" $lain_page_unknown { default "<!doctype html><title>No application here</title><h1>No application here</h1><p>Nothing is served under this address."; }
+    map "" $lain_page_path { default "<!doctype html><title>Nothing here</title><h1>Nothing here</h1><p>No part of the application serves this path."; }
+    map "" $lain_page_empty { default "<!doctype html><title>Not available</title><h1>Not available</h1><p>The application has no running instance at the moment. Try again soon."; }
+    map "" $lain_page_broken { default "<!doctype html><title>No answer</title><h1>No answer</h1><p>The application did not answer."; }
+`

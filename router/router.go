@@ -1,0 +1,208 @@
+// Package router keeps a node's nginx in step with the routes and endpoints of the cluster.
+//
+// The wanted side is the records routes/ and endpoints/; the actual side is the generation that the
+// running nginx answers. A configuration is rendered whole, tested by nginx, put in place and reloaded, and
+// counts as applied when only workers that know it take connections. An application whose routes cannot be
+// served keeps the last ones that could, and the reason is written into nodes/<node>/router.
+//
+// nginx outlives us: Run leaves it running, the next Run adopts it, and only Down stops it.
+//
+// Router does not speak to Swarm, and who may have a host was decided before a route became a record.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"time"
+
+	"lain.internal/lain/failpoint"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/router/nginx"
+	"lain.internal/lain/state"
+)
+
+const (
+	watchEvery  = 250 * time.Millisecond // how soon a dead nginx is noticed
+	idle        = 100 * time.Millisecond // least time between two reloads
+	idleOfMany  = time.Second            // the same, beyond manyApps
+	manyApps    = 1000
+	longestWait = 10 * time.Second // between two tries of what fails
+	stableAfter = 10 * time.Second // an nginx that lived this long did not die of its start
+)
+
+// Options say what to route and where nginx lives.
+type Options struct {
+	Store     *state.Store
+	Node      string // names the record nodes/<node>/router
+	Dir       string // absolute, ours alone: configuration, logs, temporary files
+	RunDir    string // absolute: pid file and sockets, in a folder "router" of their own
+	HTTPAddr  string // ip:port, or :port for every address
+	NginxPath string // "": nginx from PATH, or /usr/sbin/nginx
+	Logger    *slog.Logger
+}
+
+// Router drives one nginx. Run and Down are not to be called at the same time.
+type Router struct {
+	options   Options
+	log       *slog.Logger
+	nginx     *nginx.Server
+	routes    state.Kind[lain.AppRoutes]
+	endpoints state.Kind[lain.Endpoints]
+	seen      state.Kind[lain.RouterSeen]
+
+	listen []string
+	good   routeTable        // what was applied last, by application
+	bad    map[string]grudge // what nginx refused, by application
+	last   lain.RouterSeen   // as written
+	test   func(context.Context, []byte) error
+}
+
+// New makes a router. Nothing is started or read before Run.
+func New(o Options) *Router {
+	log := o.Logger.With("component", "router")
+	n := nginx.New(nginx.Options{Program: o.NginxPath, Dir: o.Dir, RunDir: o.RunDir, Logger: log})
+	return &Router{options: o, log: log, nginx: n, test: n.Test,
+		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
+		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
+		seen:      state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
+		bad:       map[string]grudge{}}
+}
+
+// Run adopts or starts nginx and keeps it in step until ctx ends; then it returns nil and leaves nginx
+// running. It fails at once when the machine has no nginx, when its folders cannot be made or when
+// HTTPAddr is none; any later trouble is logged and tried again.
+func (r *Router) Run(ctx context.Context) error {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	changed := r.options.Store.Signal(ctx, lain.RoutesPrefix, lain.EndpointsPrefix)
+	defer func() {
+		cancel()
+		for range changed { // closed when nothing of ours runs in the store any more
+		}
+	}()
+	return r.loop(ctx, changed)
+}
+
+// Down stops nginx: requests under way get ten seconds. It works without a Run before it, and is nil when
+// no nginx of ours runs.
+func (r *Router) Down(ctx context.Context) error { return r.nginx.Down(ctx) }
+
+func (r *Router) prepare() (err error) {
+	if r.listen, err = listenAddresses(r.options.HTTPAddr); err != nil {
+		return err
+	}
+	if err := r.nginx.Prepare(); err != nil {
+		return err
+	}
+	r.good, err = readTable(r.goodFile())
+	return err
+}
+
+func (r *Router) goodFile() string { return filepath.Join(r.options.Dir, "good.json") }
+
+// loop decides when to look: after a change, after nginx died, after a failure; and never sooner than the
+// pace allows.
+func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
+	watch := time.NewTicker(watchEvery)
+	defer watch.Stop()
+	pace := &pace{}
+	for {
+		wait := pace.timer()
+		select {
+		case <-ctx.Done():
+			return nil
+		case _, open := <-changed:
+			if !open {
+				return closed(ctx)
+			}
+			pace.dirty, pace.tell = true, true
+		case <-watch.C:
+			pace.dirty = pace.dirty || pace.died(r.nginx)
+		case <-wait:
+		}
+		if pace.ready(time.Now()) {
+			pace.done(r.pass(ctx, pace.tell), len(r.good))
+			r.complain(ctx, pace)
+		}
+	}
+}
+
+func closed(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errors.New("router: the store was closed")
+}
+
+func (r *Router) complain(ctx context.Context, p *pace) {
+	if p.err != nil && ctx.Err() == nil {
+		r.log.Error("the router is behind its records", "error", p.err, "again_in", time.Until(p.notBefore).Round(time.Millisecond))
+	}
+}
+
+// pass reads both sides and brings nginx to the wanted one. tell: a record has changed, so that somebody
+// may wait for our answer even if nothing is different for nginx.
+func (r *Router) pass(ctx context.Context, tell bool) error {
+	if !r.nginx.Alive() {
+		if found, err := r.nginx.Adopt(); err != nil {
+			return err
+		} else if found {
+			r.log.Info("adopted a running nginx", "pid", r.nginx.PID())
+		}
+	}
+	want, err := r.look(ctx)
+	if err != nil {
+		return errors.Join(err, r.serveOld(ctx))
+	}
+	refused, err := r.apply(ctx, want)
+	if errors.Is(err, nginx.ErrStart) {
+		return err
+	}
+	if err != nil {
+		return errors.Join(err, r.serveOld(ctx))
+	}
+	return r.report(ctx, want.revision, refused, tell)
+}
+
+// look reads both kinds of records. Everything up to the smaller of the two revisions is in what it saw.
+func (r *Router) look(ctx context.Context) (sight, error) {
+	routes, first, err := r.routes.List(ctx, "")
+	if err != nil {
+		return sight{}, fmt.Errorf("read routes: %w", err)
+	}
+	endpoints, second, err := r.endpoints.List(ctx, "")
+	if err != nil {
+		return sight{}, fmt.Errorf("read endpoints: %w", err)
+	}
+	return sight{routes: routes, endpoints: endpoints, revision: min(first, second)}, nil
+}
+
+// serveOld starts a dead nginx with the configuration it had, when no newer one can be made.
+func (r *Router) serveOld(ctx context.Context) error {
+	if r.nginx.Alive() || !r.nginx.Installed() || ctx.Err() != nil {
+		return nil
+	}
+	return r.nginx.Start(ctx)
+}
+
+func (r *Router) report(ctx context.Context, revision int64, refused map[string]string, tell bool) error {
+	if maps.Equal(refused, r.last.Refused) && !(tell && revision != r.last.Revision) {
+		return nil
+	}
+	next := lain.RouterSeen{Node: r.options.Node, Revision: revision, Refused: refused, At: time.Now().UTC()}
+	err := failpoint.Around("router.seen", func() error {
+		_, err := r.seen.Put(ctx, r.options.Node+"/router", next)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("say how far the router is: %w", err)
+	}
+	r.last = next
+	return nil
+}
