@@ -1,0 +1,136 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"lain.internal/lain/access"
+	"lain.internal/lain/engine"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/report"
+	"lain.internal/lain/state"
+)
+
+// Runs is the pipeline, as far as verbs need it.
+type Runs interface {
+	Get(context.Context, lain.AppName, int) (lain.Run, error)
+	Follow(context.Context, lain.AppName, int, func([]report.Event) error) error
+	Wait(context.Context, lain.AppName, int) (lain.Run, error)
+	Cancel(ctx context.Context, app lain.AppName, number int, why string) error
+}
+
+// Apps makes and removes applications with all that belongs to them.
+type Apps interface {
+	Create(ctx context.Context, app lain.AppName, objectFormat string, by lain.Person) error
+	Destroy(ctx context.Context, app lain.AppName, tell func(string)) error
+}
+
+// Logs reads what containers wrote.
+type Logs interface {
+	Logs(context.Context, engine.LogQuery, func(engine.LogLine) error) error
+}
+
+// Rights says who may do what.
+type Rights interface {
+	Can(context.Context, lain.Person, access.Action, lain.AppName) error
+}
+
+// Keys manages who gets in.
+type Keys interface {
+	AddKey(ctx context.Context, person lain.Person, line string) (fingerprint string, err error)
+	List(ctx context.Context) ([]access.Key, error)
+	Remove(ctx context.Context, fingerprint string) error
+}
+
+// API carries verbs out. All fields are needed.
+type API struct {
+	Store    *state.Store
+	Runs     Runs
+	Apps     Apps
+	Logs     Logs
+	Rights   Rights
+	Keys     Keys
+	URL      func(lain.Route) string
+	HostKeys func() []string // fingerprints of the SSH host keys
+	SSHPort  int
+	Cluster  lain.Cluster
+	Version  string
+	Logger   *slog.Logger
+	Now      func() time.Time
+	Draining context.Context // ends when the server stops: verbs that only watch end with it
+
+	verbs    []verb
+	apps     state.Kind[lain.App]
+	releases state.Kind[lain.Release]
+	runs     state.Kind[lain.Run]
+	seen     state.Kind[lain.ProcSeen]
+	wants    state.Kind[lain.ProcWant]
+}
+
+// New makes the table of verbs.
+func New(a API) *API {
+	a.apps = state.Of[lain.App](a.Store, lain.AppsPrefix)
+	a.releases = state.Of[lain.Release](a.Store, lain.ReleasesPrefix)
+	a.runs = state.Of[lain.Run](a.Store, lain.RunsPrefix)
+	a.seen = state.Of[lain.ProcSeen](a.Store, lain.SeenPrefix)
+	a.wants = state.Of[lain.ProcWant](a.Store, lain.ProcsPrefix)
+	a.verbs = a.table()
+	return &a
+}
+
+// table is every verb there is. Docs and help come from it.
+func (a *API) table() []verb {
+	return []verb{
+		{name: "help", args: "[VERB...]", summary: "the verbs, or one of them with its flags", example: "help logs",
+			action: access.Read, run: a.help},
+		{name: "setup", summary: "what to put into ~/.ssh/config, and the host key's fingerprint", example: "setup >> ~/.ssh/config",
+			action: access.Read, run: setup},
+		{name: "whoami", summary: "who you are here, and by which key", example: "whoami",
+			action: access.Read, run: whoami},
+		{name: "apps", summary: "all applications and what serves", example: "apps",
+			action: access.Read, run: apps},
+		{name: "apps create", args: "APP", summary: "make an empty application (the first push does it as well)", example: "apps create hello --object-format sha256",
+			action: access.CreateApp, run: appsCreate,
+			flags: func(f *pflag.FlagSet) { f.String("object-format", "sha1", "of its git repository: sha1 or sha256") }},
+		{name: "info", args: "APP", summary: "one application: what serves, where, by whom", example: "info hello",
+			action: access.Read, run: info},
+		{name: "ps", args: "APP", summary: "its instances and their state", example: "ps hello",
+			action: access.Read, run: ps},
+		{name: "releases", args: "APP", summary: "its releases, the newest first", example: "releases hello -n 5",
+			action: access.Read, run: releases, flags: number("how many", 20)},
+		{name: "runs", args: "APP", summary: "its runs, the newest first", example: "runs hello",
+			action: access.Read, run: runs, flags: number("how many", 20)},
+		{name: "runs attach", args: "APP [RUN]", summary: "follow a run from its first line (the newest one where none is named)", example: "runs attach hello r-42",
+			detail: "Exits 0 if the run ends well, 1 if not. Ctrl-C leaves the run alone.",
+			action: access.Read, run: runsAttach},
+		{name: "runs cancel", args: "APP [RUN]", summary: "stop a run that is not being rolled out yet", example: "runs cancel hello r-42",
+			action: access.Push, run: runsCancel},
+		{name: "logs", args: "APP", summary: "what its instances write", example: "logs hello -f -p web -n 100",
+			action: access.Read, run: logs, flags: logFlags},
+		{name: "keys add", args: "[PERSON]", summary: "let a key in: the public key comes on standard input", example: "keys add alice < alice.pub",
+			detail: "Without PERSON the key is added to your own.",
+			action: access.ManageKeys, run: keysAdd},
+		{name: "keys list", summary: "all keys and whose they are", example: "keys list",
+			action: access.ManageKeys, run: keysList},
+		{name: "keys rm", args: "FINGERPRINT", summary: "take a key away", example: "keys rm SHA256:...",
+			action: access.ManageKeys, run: keysRm},
+		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
+			action: access.DeleteApp, run: destroy,
+			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
+	}
+}
+
+func number(what string, n int) func(*pflag.FlagSet) {
+	return func(f *pflag.FlagSet) { f.IntP("number", "n", n, what) }
+}
+
+func logFlags(f *pflag.FlagSet) {
+	f.BoolP("follow", "f", false, "go on as lines come")
+	f.StringP("proc", "p", "", "of one proc only")
+	f.IntP("number", "n", 100, "how many of the newest lines; 0: all")
+	f.Duration("since", 0, "only lines of the last 10m, 2h, ...")
+	f.String("run", "", "the log of a run instead, by its number (r-42)")
+}

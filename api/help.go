@@ -1,0 +1,73 @@
+package api
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"lain.internal/lain/lain/fault"
+)
+
+func (a *API) help(c *call) error {
+	if len(c.args) == 0 {
+		return c.answer(a.index(), a.overview)
+	}
+	v, rest, ok := a.find(c.args)
+	if !ok || len(rest) > 0 {
+		return unknownVerb(a.verbs, strings.Join(c.args, " "))
+	}
+	return a.usage(c.session.Stdout, v)
+}
+
+// verbInfo is a verb in --json of help.
+type verbInfo struct {
+	Name    string `json:"name"`
+	Args    string `json:"args"`
+	Summary string `json:"summary"`
+	Example string `json:"example"`
+}
+
+func (a *API) index() []verbInfo {
+	var all []verbInfo
+	for _, v := range a.verbs {
+		all = append(all, verbInfo{v.name, v.args, v.summary, v.example})
+	}
+	return all
+}
+
+func (a *API) overview(w io.Writer) {
+	fmt.Fprintf(w, "Lain %s, cluster %s. Deploy with: git push lain main\n\nVerbs:\n", a.Version, a.Cluster)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	for _, v := range a.verbs {
+		fmt.Fprintf(t, "  %s\t%s\n", strings.TrimSpace(v.name+" "+v.args), v.summary)
+	}
+	t.Flush()
+	fmt.Fprint(w, `
+help VERB shows a verb's flags and an example. Each verb takes --json.
+Push options: -o detach (answer at once), -o build-only (stop before the rollout),
+-o supersede (also stop the run that builds now).
+Exit codes: 0 done, 1 your program failed, 64 wrong words, 66 no such thing,
+70 our mistake, 75 try again, 77 not allowed, 130 cancelled.
+For now every person with a key is an admin of the whole cluster.
+`)
+}
+
+func (a *API) usage(w io.Writer, v verb) error {
+	fmt.Fprintf(w, "%s\n\n%s\n", strings.TrimSpace(v.name+" "+v.args), v.summary)
+	if v.detail != "" {
+		fmt.Fprintf(w, "\n%s\n", v.detail)
+	}
+	c := &call{API: a}
+	flags := newFlags(v, c)
+	if u := flags.FlagUsages(); u != "" {
+		fmt.Fprintf(w, "\nFlags:\n%s", u)
+	}
+	fmt.Fprintf(w, "\nExample:\n  ssh lain %s\n", v.example)
+	return nil
+}
+
+// wrongArgument is a refusal of one argument.
+func wrongArgument(c *call, format string, args ...any) error {
+	return fault.New(fault.Invalid, format, args...).WithHint("See: help %s", c.flags.Name())
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"lain.internal/lain/lain"
+)
+
+// defaultConfig is read when it exists and no other file is named.
+const defaultConfig = "/etc/lain/laind.yaml"
+
+// Config is every setting of laind. The keys of laind.yaml are the names of the flags; a flag wins over the
+// file, the file over the default.
+type Config struct {
+	Cluster         string        `yaml:"cluster"`
+	Data            string        `yaml:"data"`
+	Run             string        `yaml:"run"`
+	Engine          string        `yaml:"engine"`
+	SSHAddr         string        `yaml:"ssh-addr"`
+	RouterHTTPAddr  string        `yaml:"router-http-addr"`
+	PublicHTTPPort  int           `yaml:"public-http-port"`
+	RegistryAddr    string        `yaml:"registry-addr"`
+	APIAddr         string        `yaml:"api-addr"`
+	Domain          string        `yaml:"domain"`
+	AdminKey        string        `yaml:"admin-key"`
+	AddressPool     []string      `yaml:"address-pool"`
+	SwarmListenAddr string        `yaml:"swarm-listen-addr"`
+	GitUID          uint32        `yaml:"git-uid"`
+	MaxBuilds       int           `yaml:"max-builds"`
+	MaxPushBytes    int64         `yaml:"max-push-bytes"`
+	DefaultMemory   int64         `yaml:"default-memory"`
+	DrainTimeout    time.Duration `yaml:"drain-timeout"`
+}
+
+// flags declares every setting with its default.
+func (c *Config) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.Cluster, "cluster", "lain", "id of the cluster; several can share a machine")
+	f.StringVar(&c.Data, "data", "/var/lib/lain", "folder of all that must be kept")
+	f.StringVar(&c.Run, "run", "/run/lain", "folder of sockets and pid files")
+	f.StringVar(&c.Engine, "engine", "", "Docker Engine (unix:///run/docker.sock); empty: DOCKER_HOST or the default")
+	f.StringVar(&c.SSHAddr, "ssh-addr", ":2222", "where git push and verbs come in")
+	f.StringVar(&c.RouterHTTPAddr, "router-http-addr", ":80", "where nginx takes requests")
+	f.IntVar(&c.PublicHTTPPort, "public-http-port", 0, "port in the URLs that are shown; 0: that of router-http-addr")
+	f.StringVar(&c.RegistryAddr, "registry-addr", "127.0.0.1:5000", "where the engine pulls images")
+	f.StringVar(&c.APIAddr, "api-addr", "127.0.0.1:7070", "where /healthz and /metrics answer")
+	f.StringVar(&c.Domain, "domain", "lain.localhost", "applications are at APP.DOMAIN")
+	f.StringVar(&c.AdminKey, "admin-key", "", "authorized_keys file of the first admin; read only while there are no keys")
+	f.StringSliceVar(&c.AddressPool, "address-pool", nil, "networks for applications, as 10.99.0.0/16; empty: the engine's own")
+	f.StringVar(&c.SwarmListenAddr, "swarm-listen-addr", "127.0.0.1:2377", "where a Swarm that laind makes listens; its data path takes the same address")
+	f.Uint32Var(&c.GitUID, "git-uid", 64646, "user and group id that git's programs run as; needs no entry in passwd")
+	f.IntVar(&c.MaxBuilds, "max-builds", 2, "builds at once")
+	f.Int64Var(&c.MaxPushBytes, "max-push-bytes", 2<<30, "the largest push that is taken, in bytes of its pack")
+	f.Int64Var(&c.DefaultMemory, "default-memory", 256<<20, "memory limit of an instance without memory: in its lain.yaml, in bytes")
+	f.DurationVar(&c.DrainTimeout, "drain-timeout", 60*time.Second, "how long SIGTERM waits for runs")
+}
+
+// load reads the settings: defaults, then the file, then the flags that were given.
+func load(path string, given *pflag.FlagSet) (Config, error) {
+	var c Config
+	fresh := pflag.NewFlagSet("defaults", pflag.ContinueOnError)
+	c.flags(fresh)
+	if err := c.file(path); err != nil {
+		return c, err
+	}
+	var err error
+	given.Visit(func(f *pflag.Flag) {
+		if target := fresh.Lookup(f.Name); target != nil {
+			err = errors.Join(err, copyFlag(target, f))
+		}
+	})
+	if err != nil {
+		return c, err
+	}
+	return c, c.validate()
+}
+
+// copyFlag sets target to what f holds; a list replaces the file's.
+func copyFlag(target, f *pflag.Flag) error {
+	from, ok := f.Value.(pflag.SliceValue)
+	if !ok {
+		return target.Value.Set(f.Value.String())
+	}
+	return target.Value.(pflag.SliceValue).Replace(from.GetSlice())
+}
+
+// file decodes laind.yaml strictly: a key that is not known is an error that names its line.
+func (c *Config) file(path string) error {
+	named := path != ""
+	if !named {
+		path = defaultConfig
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+func (c *Config) validate() error {
+	if _, err := lain.ParseCluster(c.Cluster); err != nil {
+		return err
+	}
+	for name, dir := range map[string]string{"data": c.Data, "run": c.Run} {
+		if !filepath.IsAbs(dir) {
+			return fmt.Errorf("--%s %q must be an absolute path", name, dir)
+		}
+	}
+	for name, addr := range map[string]string{"ssh-addr": c.SSHAddr, "router-http-addr": c.RouterHTTPAddr,
+		"registry-addr": c.RegistryAddr, "api-addr": c.APIAddr, "swarm-listen-addr": c.SwarmListenAddr} {
+		if _, err := port(addr); err != nil {
+			return fmt.Errorf("--%s %q must be HOST:PORT or :PORT", name, addr)
+		}
+	}
+	return nil
+}
+
+// port is the number behind the last colon of an address.
+func port(addr string) (int, error) {
+	_, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	return int(n), err
+}
+
+// httpPort is the port of the URLs that people see.
+func (c Config) httpPort() int {
+	if c.PublicHTTPPort != 0 {
+		return c.PublicHTTPPort
+	}
+	n, _ := port(c.RouterHTTPAddr)
+	return n
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"lain.internal/lain/atomicfile"
+	"lain.internal/lain/doctor"
+	"lain.internal/lain/runtime/network"
+)
+
+// errUnfit ends doctor with exit code 1 after it has said all itself.
+var errUnfit = errors.New("this machine can't run the server yet")
+
+// writeProgram replaces an executable unless it is the same already.
+func writeProgram(path string, data []byte) error {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+		return nil
+	}
+	return atomicfile.Write(path, data, 0o755)
+}
+
+func splitAddr(addr string) (host, port string, err error) { return net.SplitHostPort(addr) }
+
+// down stops nginx and opens the fence. Containers are the engine's and go on.
+func down(ctx context.Context, c Config, log *slog.Logger) error {
+	s := &server{c: c, log: log}
+	fence, err := network.New(network.Options{Cluster: s.cluster(), Logger: log})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	return errors.Join(s.newRouter().Down(ctx), fence.Down(ctx))
+}
+
+// runDoctor prints every finding and fails when one of them must be mended.
+func runDoctor(ctx context.Context, c Config, _ *slog.Logger) error {
+	fit := true
+	findings := doctor.Check(ctx, doctor.Options{DataDir: c.Data, DockerHost: c.Engine,
+		Listen: []string{c.SSHAddr, c.RouterHTTPAddr, c.RegistryAddr, c.APIAddr}})
+	for _, f := range findings {
+		mark := "ok  "
+		switch {
+		case !f.OK && f.Optional:
+			mark = "warn"
+		case !f.OK:
+			mark, fit = "FAIL", false
+		}
+		fmt.Printf("%s %s: %s\n", mark, f.Name, f.Sentence)
+		if !f.OK && f.Remedy != "" {
+			fmt.Printf("     %s\n", f.Remedy)
+		}
+	}
+	if !fit {
+		return errUnfit
+	}
+	return nil
+}

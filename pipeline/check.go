@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lain.internal/lain/gitserver/repo"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/manifest"
+	"lain.internal/lain/state"
+)
+
+// maxManifest bounds lain.yaml, in bytes.
+const maxManifest = 1 << 20
+
+// check refuses what needs no run to be refused.
+func (p *Pipeline) check(ctx context.Context, req lain.RunRequest) error {
+	r, err := p.o.Repos.Open(ctx, req.App)
+	if err != nil {
+		return err
+	}
+	m, _, err := readManifest(ctx, r, req.App, req.Commit)
+	if err != nil {
+		return err
+	}
+	if err := p.hostsFree(ctx, m); err != nil {
+		return err
+	}
+	return checkTree(ctx, r, req.Commit)
+}
+
+// readManifest reads and checks lain.yaml of a commit.
+func readManifest(ctx context.Context, r *repo.Repository, app lain.AppName, commit lain.Commit) (*manifest.Manifest, manifest.Findings, error) {
+	data, err := r.ReadFile(ctx, commit, "lain.yaml", maxManifest)
+	if errors.Is(err, repo.ErrNotFound) {
+		return nil, nil, fault.New(fault.Invalid, "the commit %s has no lain.yaml at its root", commit.Short()).
+			WithHint("lain.yaml says how the application is built and run. The smallest one:\n\n  appname: %s\n  build:\n    base: IMAGE\n  web:\n    cmd: COMMAND\n    port: 8080", app)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, findings := manifest.Parse("lain.yaml", data)
+	if err := findings.Err(); err != nil {
+		return nil, findings, err
+	}
+	if m.AppName != app {
+		return nil, findings, m.At(m.NameLine(), fault.New(fault.Invalid, "appname is %q but the push goes to %q", m.AppName, app).
+			WithHint("Change appname, or the remote's URL to end in :%s", m.AppName))
+	}
+	if len(m.Procs) == 0 {
+		return nil, findings, fault.New(fault.Invalid, "no proc is declared").At("lain.yaml", 1, 0, "").
+			WithHint("Add one, for instance:\n\n  web:\n    cmd: COMMAND\n    port: 8080")
+	}
+	return m, findings, nil
+}
+
+// maxEntries bounds the number of files of a commit.
+const maxEntries = 200_000
+
+// checkTree refuses trees that can't be built: submodules, and more files than the limit.
+func checkTree(ctx context.Context, r *repo.Repository, commit lain.Commit) error {
+	n := 0
+	return r.Entries(ctx, commit, func(e repo.Entry) error {
+		n++
+		if e.Submodule() {
+			return fault.New(fault.Invalid, "%q is a git submodule, and submodules are not served yet", e.Path).
+				WithHint("Add its files to this repository: git rm --cached %s, then git add its content.", e.Path)
+		}
+		if n > maxEntries {
+			return fault.New(fault.Invalid, "the commit %s has more than %d files", commit.Short(), maxEntries)
+		}
+		return nil
+	})
+}
+
+// hostsFree refuses a manifest that wants a host another application has, or another application's default.
+func (p *Pipeline) hostsFree(ctx context.Context, m *manifest.Manifest) error {
+	routes, err := m.Routes(p.o.Cluster.Domains)
+	if err != nil {
+		return err
+	}
+	for _, route := range routes {
+		claim, err := p.kinds.hosts.Get(ctx, route.Host)
+		if errors.Is(err, state.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if claim.Value.App != m.AppName {
+			return hostTaken(route.Host)
+		}
+	}
+	return nil
+}
+
+func hostTaken(host string) error {
+	return fault.New(fault.Conflict, "the host %s belongs to another application", host).
+		WithHint("Choose another mountpoint in lain.yaml.")
+}
+
+// contained refuses a commit that does not contain what serves now, unless its pusher saw that and forced it.
+func (p *Pipeline) contained(ctx context.Context, r *repo.Repository, run lain.Run, old lain.Commit) (forced bool, err error) {
+	app, err := p.kinds.apps.Get(ctx, string(run.App))
+	if err != nil || app.Value.Serving == 0 {
+		return false, err
+	}
+	release, err := p.kinds.releases.Get(ctx, lain.NumberKey(run.App, app.Value.Serving))
+	if err != nil {
+		return false, fmt.Errorf("read the release that serves: %w", err)
+	}
+	serving := release.Value.Commit
+	ok, err := r.Contains(ctx, run.Commit, serving)
+	if err != nil || ok {
+		return false, err
+	}
+	if old == serving {
+		return true, nil // the pusher saw what serves and forced it away
+	}
+	return false, fault.New(fault.Conflict, "%s moved to %s while you waited", branchOf(run.Ref), serving.Short()).
+		WithHint("Fetch, merge or rebase, and push again.")
+}

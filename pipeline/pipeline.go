@@ -1,0 +1,214 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"lain.internal/lain/builder"
+	"lain.internal/lain/gitserver/repo"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
+	"lain.internal/lain/pipeline/plan"
+	"lain.internal/lain/pipeline/runlog"
+	"lain.internal/lain/state"
+)
+
+// Builder makes images; package builder has the real one.
+type Builder interface {
+	Open(context.Context, builder.Request, report.Reporter) (Job, error)
+	Has(context.Context, lain.ImageRef) (bool, error)       // is it in the registry?
+	Foreign(context.Context, string) (lain.ImageRef, error) // resolves an image that lain.yaml names
+}
+
+// Job is one build; its methods are its stages, in the order they are declared.
+type Job interface {
+	Key() string
+	PrepareName() string
+	NeedsPrepare(context.Context) (bool, error)
+	Prepare(context.Context) error
+	Build(context.Context) error
+	Test(context.Context) error
+	Release(context.Context) error
+	Push(context.Context) (lain.ImageRef, error)
+	Close() error
+}
+
+// Repositories gives the repository of an application.
+type Repositories interface {
+	Open(context.Context, lain.AppName) (*repo.Repository, error)
+}
+
+// Options are what a pipeline works with. All fields are needed unless they say otherwise.
+type Options struct {
+	Store   *state.Store
+	Builder Builder
+	Repos   Repositories
+	LogDir  string // run logs, <app>/<number>.jsonl below it
+	Cluster plan.Cluster
+	URL     func(lain.Route) string // how people reach a route
+	Logger  *slog.Logger
+	Now     func() time.Time // nil: time.Now
+	ID      string           // of this process, to mark the runs it drives
+}
+
+// Pipeline drives the runs of all applications. It is safe for concurrent use.
+type Pipeline struct {
+	o     Options
+	kinds kinds
+
+	base   context.Context // ends when the process gives its runs up
+	giveUp context.CancelCauseFunc
+	runs   sync.WaitGroup
+
+	mu       sync.Mutex
+	lanes    map[lain.AppName]*lane
+	live     map[string]*execution // by run key
+	stopping bool
+}
+
+// kinds are the records the pipeline reads and writes.
+type kinds struct {
+	apps     state.Kind[lain.App]
+	releases state.Kind[lain.Release]
+	runs     state.Kind[lain.Run]
+	owners   state.Kind[string]
+	wants    state.Kind[lain.ProcWant]
+	seen     state.Kind[lain.ProcSeen]
+	routes   state.Kind[lain.AppRoutes]
+	hosts    state.Kind[lain.HostClaim]
+	builds   state.Kind[lain.Build]
+	routers  state.Kind[lain.RouterSeen]
+}
+
+// Errors that end a run from outside.
+var (
+	errStopping = fault.New(fault.Unavailable, "the server is shutting down, nothing was changed").
+			WithHint("Push again in a moment.")
+	errLost = errors.New("this process ends; its next start takes the run over")
+)
+
+// New makes a pipeline. Start must be called before runs are submitted.
+func New(o Options) *Pipeline {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	p := &Pipeline{o: o, lanes: map[lain.AppName]*lane{}, live: map[string]*execution{}}
+	p.kinds = kinds{
+		apps:     state.Of[lain.App](o.Store, lain.AppsPrefix),
+		releases: state.Of[lain.Release](o.Store, lain.ReleasesPrefix),
+		runs:     state.Of[lain.Run](o.Store, lain.RunsPrefix),
+		owners:   state.Of[string](o.Store, lain.OwnersPrefix),
+		wants:    state.Of[lain.ProcWant](o.Store, lain.ProcsPrefix),
+		seen:     state.Of[lain.ProcSeen](o.Store, lain.SeenPrefix),
+		routes:   state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
+		hosts:    state.Of[lain.HostClaim](o.Store, lain.HostsPrefix),
+		builds:   state.Of[lain.Build](o.Store, lain.BuildsPrefix),
+		routers:  state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
+	}
+	p.base, p.giveUp = context.WithCancelCause(context.Background())
+	return p
+}
+
+// Drain takes no more runs, tells those that wait to come back, and waits for those that move. When ctx ends
+// first, builds are stopped and marked interrupted, and rollouts are left to the next start. It returns when
+// no run moves any more.
+func (p *Pipeline) Drain(ctx context.Context) {
+	p.mu.Lock()
+	p.stopping = true
+	for _, l := range p.lanes {
+		if l.waiting != nil {
+			l.waiting.tryCancel(errStopping)
+		}
+	}
+	p.mu.Unlock()
+	done := make(chan struct{})
+	go func() { p.runs.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		p.giveUp(errLost)
+		<-done
+	}
+}
+
+// Get returns the record of a run.
+func (p *Pipeline) Get(ctx context.Context, app lain.AppName, number int) (lain.Run, error) {
+	item, err := p.kinds.runs.Get(ctx, lain.NumberKey(app, number))
+	if errors.Is(err, state.ErrNotFound) {
+		return lain.Run{}, fault.New(fault.NotFound, "%s has no run r-%d", app, number).
+			WithHint("See: runs %s", app)
+	}
+	return item.Value, err
+}
+
+// Wait blocks until the run has ended and returns its record.
+func (p *Pipeline) Wait(ctx context.Context, app lain.AppName, number int) (lain.Run, error) {
+	if e := p.find(app, number); e != nil {
+		select {
+		case <-e.done:
+		case <-ctx.Done():
+			return lain.Run{}, context.Cause(ctx)
+		}
+	}
+	return p.Get(ctx, app, number)
+}
+
+// Follow calls fn with every event of a run from its first, and returns when the run has ended and all was
+// handed over, or with ctx's cause, or fn's error.
+func (p *Pipeline) Follow(ctx context.Context, app lain.AppName, number int, fn func([]report.Event) error) error {
+	e := p.find(app, number)
+	run, err := p.Get(ctx, app, number)
+	if err != nil {
+		return err
+	}
+	var live *runlog.Log
+	if e != nil {
+		live = e.log
+	}
+	return runlog.Follow(ctx, p.logPath(run), live, fn)
+}
+
+// Cancel stops a run that has not begun its rollout. Why is told to whoever follows it.
+func (p *Pipeline) Cancel(ctx context.Context, app lain.AppName, number int, why string) error {
+	e := p.find(app, number)
+	if e == nil {
+		run, err := p.Get(ctx, app, number)
+		if err != nil {
+			return err
+		}
+		return fault.New(fault.Conflict, "%s of %s has ended already (%s)", run.ID(), app, run.State)
+	}
+	if !e.tryCancel(fault.New(fault.Cancelled, "%s", why)) {
+		return fault.New(fault.Conflict, "%s of %s is being rolled out and can't be cancelled any more", e.run.ID(), app).
+			WithHint("Follow it with: runs attach %s %s", app, e.run.ID())
+	}
+	return nil
+}
+
+// Detach tells a run that nobody waits for it any more; it goes on, and a new start of the server goes on
+// with it.
+func (p *Pipeline) Detach(ctx context.Context, app lain.AppName, number int) error {
+	e := p.find(app, number)
+	if e == nil {
+		return nil
+	}
+	return e.update(ctx, func(r *lain.Run) { r.Detached = true })
+}
+
+func (p *Pipeline) find(app lain.AppName, number int) *execution {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live[lain.NumberKey(app, number)]
+}
+
+func (p *Pipeline) logPath(run lain.Run) string { return filepath.Join(p.o.LogDir, run.Log) }
+
+func logName(app lain.AppName, number int) string {
+	return filepath.Join(string(app), fmt.Sprintf("%010d.jsonl", number))
+}

@@ -1,0 +1,259 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"lain.internal/lain/builder"
+	"lain.internal/lain/gitserver/repo"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/manifest"
+	"lain.internal/lain/lain/report"
+	"lain.internal/lain/pipeline/plan"
+	"lain.internal/lain/state"
+)
+
+func branchOf(ref string) string { return strings.TrimPrefix(ref, "refs/heads/") }
+
+// all takes the run through its stages. Up to the rollout it works under the run's own context, behind it
+// under the pipeline's.
+func (e *execution) all() error {
+	if e.inherited != nil {
+		return e.inherited(e.p.base)
+	}
+	if e.ctx.Err() != nil {
+		return context.Cause(e.ctx)
+	}
+	repository, err := e.p.o.Repos.Open(e.ctx, e.run.App)
+	if err != nil {
+		return err
+	}
+	src, err := e.read(repository)
+	if err != nil {
+		return err
+	}
+	built, err := e.image(repository, src)
+	if err != nil {
+		return err
+	}
+	if e.run.BuildOnly {
+		e.say(report.Result, "%s is built: %s", e.run.Commit.Short(), built.Image)
+		e.say(report.Detail, "Push without -o build-only to release it; nothing will be built again.")
+		return nil
+	}
+	release, err := e.release(src, built)
+	if err != nil {
+		return err
+	}
+	if err := e.beginRolling(); err != nil {
+		return err
+	}
+	return e.roll(release)
+}
+
+// source is what the read stage found.
+type source struct {
+	commit   repo.CommitInfo
+	manifest *manifest.Manifest
+	forced   bool
+}
+
+func (e *execution) read(r *repo.Repository) (source, error) {
+	var src source
+	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s of %s", e.run.ID(), e.run.Commit.Short(), e.run.App), func(ctx context.Context) error {
+		var err error
+		if src.forced, err = e.p.contained(ctx, r, e.run, e.req.Old); err != nil {
+			return err
+		}
+		if src.commit, err = r.Commit(ctx, string(e.run.Commit)); err != nil {
+			return err
+		}
+		m, findings, err := readManifest(ctx, r, e.run.App, e.run.Commit)
+		if err != nil {
+			return err
+		}
+		src.manifest = m
+		for _, f := range findings {
+			e.say(report.Warning, "%s:%d: %s", f.File, f.Line, f.Sentence)
+			if f.Hint != "" {
+				e.say(report.Detail, "%s", f.Hint)
+			}
+		}
+		return nil
+	})
+	return src, err
+}
+
+// image gives the image of the commit: the one that was built from the same input before, or a new one.
+func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
+	job, err := e.p.o.Builder.Open(e.ctx, builder.Request{
+		App: e.run.App, Run: e.run.Number, Commit: e.run.Commit, CommitTime: src.commit.CommitterTime,
+		Tree: src.commit.Tree, Manifest: src.manifest,
+		Context: func(ctx context.Context) (io.ReadCloser, error) { return r.Archive(ctx, e.run.Commit) },
+	}, e)
+	if err != nil {
+		if e.ctx.Err() != nil {
+			return lain.Build{}, context.Cause(e.ctx)
+		}
+		return lain.Build{}, err
+	}
+	defer job.Close()
+	former, err := e.former(job.Key())
+	if err != nil {
+		return lain.Build{}, err
+	}
+	if former != nil {
+		e.say(report.Stage, "Already built by r-%d from the same files: nothing to build", former.BuiltBy)
+	}
+	return e.build(job, src, former)
+}
+
+// former finds an earlier build of the same input whose image is still in the registry.
+func (e *execution) former(key string) (*lain.Build, error) {
+	item, err := e.p.kinds.builds.Get(e.ctx, string(e.run.App)+"/"+key)
+	if errors.Is(err, state.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := e.p.o.Builder.Has(e.ctx, item.Value.Image)
+	if err != nil || !have {
+		return nil, err
+	}
+	return &item.Value, nil
+}
+
+func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, error) {
+	facts := plan.Facts{HasPrepare: src.manifest.Build.Prepare != nil, HasTest: src.manifest.Test != nil, Built: former, BuildOnly: e.run.BuildOnly}
+	if facts.HasPrepare && former == nil {
+		needs, err := job.NeedsPrepare(e.ctx)
+		if err != nil {
+			return lain.Build{}, err
+		}
+		facts.PrepareReady = !needs
+	}
+	var image lain.ImageRef
+	steps := map[string]struct {
+		title string
+		run   func(context.Context) error
+	}{
+		plan.Prepare: {"Preparing", job.Prepare},
+		plan.Build:   {"Building", job.Build},
+		plan.Test:    {"Testing", job.Test},
+		plan.Release: {"Making the release image", job.Release},
+		plan.Push: {"Storing the image", func(ctx context.Context) (err error) {
+			image, err = job.Push(ctx)
+			return err
+		}},
+	}
+	for _, s := range plan.Stages(facts) {
+		step, ours := steps[s.Name]
+		if s.Skip != "" {
+			e.skip(s)
+			continue
+		}
+		if !ours {
+			continue
+		}
+		if err := e.stage(e.ctx, s.Name, step.title, step.run); err != nil {
+			return lain.Build{}, err
+		}
+	}
+	if former != nil {
+		return *former, nil
+	}
+	b := lain.Build{App: e.run.App, Key: job.Key(), Commit: e.run.Commit, Tree: src.commit.Tree, Image: image,
+		Prepare: job.PrepareName(), Tested: true, BuiltBy: e.run.Number, Created: e.p.o.Now().UTC()}
+	_, err := e.p.kinds.builds.Put(e.ctx, string(b.App)+"/"+b.Key, b)
+	return b, err
+}
+
+// release records what the rollout will make true, and claims its hosts.
+func (e *execution) release(src source, built lain.Build) (lain.Release, error) {
+	procs, err := plan.Procs(src.manifest, built.Image, e.p.o.Cluster, func(name string) (lain.ImageRef, error) {
+		return e.p.o.Builder.Foreign(e.ctx, name)
+	})
+	if err != nil {
+		return lain.Release{}, err
+	}
+	routes, err := src.manifest.Routes(e.p.o.Cluster.Domains)
+	if err != nil {
+		return lain.Release{}, err
+	}
+	release := lain.Release{
+		App: e.run.App, Commit: e.run.Commit, Tree: src.commit.Tree, Image: built.Image, Procs: procs, Routes: routes,
+		Run: e.run.Number, By: e.run.By, Why: "push", Forced: src.forced, Branch: branchOf(e.run.Ref),
+		Status: lain.ReleasePending, Created: e.p.o.Now().UTC(),
+	}
+	for {
+		r, err := e.tryRelease(release)
+		if !errors.Is(err, state.ErrConflict) {
+			return r, err
+		}
+	}
+}
+
+func (e *execution) tryRelease(r lain.Release) (lain.Release, error) {
+	ctx := e.ctx
+	app, err := e.p.kinds.apps.Get(ctx, string(r.App))
+	if err != nil {
+		return r, err
+	}
+	tx := e.p.o.Store.Begin("release")
+	e.p.kinds.apps.UnchangedIn(tx, string(r.App), app.Revision)
+	app.Value.LastRelease++
+	r.Number = app.Value.LastRelease
+	e.p.kinds.apps.PutIn(tx, string(r.App), app.Value)
+	e.p.kinds.releases.CreateIn(tx, lain.NumberKey(r.App, r.Number), r)
+	if err := e.claim(ctx, tx, r); err != nil {
+		return r, err
+	}
+	e.mu.Lock()
+	run := e.run
+	run.Release, run.Forced = r.Number, r.Forced
+	e.mu.Unlock()
+	e.p.kinds.runs.PutIn(tx, lain.NumberKey(run.App, run.Number), run)
+	if _, err := tx.Commit(ctx); err != nil {
+		return r, err
+	}
+	e.mu.Lock()
+	e.run.Release, e.run.Forced = r.Number, r.Forced
+	e.mu.Unlock()
+	return r, nil
+}
+
+// claim takes the release's hosts for the application, or refuses when another one has them.
+func (e *execution) claim(ctx context.Context, tx *state.Tx, r lain.Release) error {
+	for _, host := range plan.Hosts(r.Routes) {
+		item, err := e.p.kinds.hosts.Get(ctx, host)
+		switch {
+		case errors.Is(err, state.ErrNotFound):
+			e.p.kinds.hosts.CreateIn(tx, host, lain.HostClaim{Host: host, App: r.App})
+		case err != nil:
+			return err
+		case item.Value.App != r.App:
+			return hostTaken(host)
+		}
+	}
+	return nil
+}
+
+// took is the time the run has taken so far, for people.
+func (e *execution) took() time.Duration {
+	return e.p.o.Now().Sub(e.run.Created).Round(100 * time.Millisecond)
+}
+
+// asFault keeps a fault and hides everything else behind a sentence.
+func asFault(err error, format string, args ...any) error {
+	var f *fault.Fault
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	return fault.Hide(fault.Unavailable, err, format, args...)
+}
