@@ -1,0 +1,35 @@
+# Lain: few verbs. `make` alone prints them.
+.DEFAULT_GOAL := help
+.PHONY: help build demo demo-down test bench lint clean check install
+
+help: ## print this
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: check ## build the binaries into ./bin
+	go build -o bin/ ./cmd/laind ./acceptance/load/lain-load ./acceptance/lab/inlab ./tools/demo/forward
+	go build -o bin/make-bases ./examples/bases
+	CGO_ENABLED=0 go build -o bin/ ./cmd/lain-helper ./cmd/lain-hook ./acceptance/testapp
+
+demo: check ## push a real application to a real server on this machine (12 min cold, 1 min warm)
+	@tools/demo/demo.sh up
+
+demo-down: ## remove all that the demo made
+	@tools/demo/demo.sh down
+
+test: check ## prove it: lint, unit tests, tests on an engine, acceptance stories
+	@tools/setup/test.sh
+
+bench: check install build ## measure against plain git, docker and nginx on this machine
+	bin/inlab -- go test -tags bench -run '^$$' -bench . -benchtime 1x -timeout 60m ./acceptance/bench/...
+
+lint: check ## vet and staticcheck
+	@tools/setup/lint.sh
+
+clean: ## remove what was built (what the demo made: make demo-down)
+	rm -rf bin
+
+check:
+	@tools/setup/check.sh
+
+install:
+	@tools/setup/install.sh test

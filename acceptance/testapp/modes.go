@@ -1,0 +1,45 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// printLines prints n numbered lines, so that a reader can tell which are missing.
+func printLines(w io.Writer, n int) {
+	b := bufio.NewWriter(w)
+	defer b.Flush()
+	for i := range n {
+		fmt.Fprintf(b, "line %d of %d\n", i+1, n)
+	}
+}
+
+// tick prints a line each second until ctx ends.
+func tick(ctx context.Context, w io.Writer, version string) error {
+	for i := 1; ; i++ {
+		if _, err := fmt.Fprintf(w, "tick %d of %s\n", i, version); err != nil {
+			return err
+		}
+		if !sleep(ctx, time.Second) {
+			_, err := fmt.Fprintf(w, "worker %s ends\n", version)
+			return err
+		}
+	}
+}
+
+// eat allocates and touches memory, 8 MiB every 10 ms, until the kernel ends the process or ctx does.
+func eat(ctx context.Context) error {
+	fmt.Println("testapp: eating memory as told")
+	var eaten [][]byte
+	for sleep(ctx, 10*time.Millisecond) {
+		block := make([]byte, 8<<20)
+		for i := 0; i < len(block); i += 4096 {
+			block[i] = 1
+		}
+		eaten = append(eaten, block)
+	}
+	return fmt.Errorf("was not killed after %d MiB", len(eaten)*8)
+}

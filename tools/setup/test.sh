@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# test.sh - the phases of `make test`, each with its times; the closing lines of every go test stand at the end.
+# A phase that fails does not keep the later ones from running, unless nothing can be run without it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+LOGS=$(mktemp -d) TIMES=() FAILED=()
+trap 'rm -rf "$LOGS"' EXIT
+
+clock() { date +%H:%M:%S; }
+
+# phase NAME COMMAND...: runs it with its output on the terminal and in a log of its name. (Functions run here
+# have no `set -e`, as everywhere left of a ||.)
+phase() {
+  local name=$1 began=$SECONDS code=0; shift
+  echo; echo "=== $name: started $(clock)"
+  if "$@" 2>&1 | tee "$LOGS/$name"; then :; else code=${PIPESTATUS[0]}; fi
+  [ "$code" = 0 ] || FAILED+=("$name")
+  TIMES+=("$(printf '%-12s %4d s  %s' "$name" "$((SECONDS - began))" "$([ "$code" = 0 ] && echo ok || echo FAILED)")")
+  echo "=== $name: ended $(clock) after $((SECONDS - began)) s, $([ "$code" = 0 ] && echo ok || echo "FAILED with $code")"
+  return "$code"
+}
+
+# The stories that kill laind at each of its writes need one that can be killed there.
+build() { make --no-print-directory build && go build -tags failpoint -o bin/laind-failpoint ./cmd/laind; }
+
+sweep() { bin/inlab -sweep; }
+
+# Packages with tests that need an engine are run once, whole, in the phase that has one.
+engine_packages() { git ls-files -co --exclude-standard '*_test.go' | xargs -r grep -l '^//go:build engine' | xargs -rn1 dirname | sort -u | sed 's|^|./|'; }
+
+unit_packages() {
+  local module; module=$(go list -m)
+  go list ./... | sed "s|^$module|.|" | grep -vxFf <(engine_packages; echo "./none")
+}
+
+unit() {
+  local packages code=0
+  mapfile -t packages < <(unit_packages)
+  go test -race -timeout 20m "${packages[@]}" || code=1
+  (cd examples/hello && go test ./...) || code=1
+  return "$code"
+}
+
+engine() {
+  local packages
+  mapfile -t packages < <(engine_packages)
+  [ "${#packages[@]}" -gt 0 ] || { echo "no package has tests that need an engine"; return; }
+  bin/inlab -- go test -race -tags engine -timeout 30m -p 1 "${packages[@]}"
+}
+
+acceptance() { LAIN_BIN=$PWD/bin go test -tags acceptance -timeout 60m ./acceptance/...; }
+
+summary() {
+  echo; echo "=== phases"
+  printf '%s\n' "${TIMES[@]}"
+  echo; echo "=== closing lines"
+  local log
+  for log in unit engine acceptance; do
+    [ ! -e "$LOGS/$log" ] || grep -hE '^(ok|FAIL|panic:|--- FAIL)' "$LOGS/$log" || true
+  done
+  [ "${#FAILED[@]}" = 0 ] || { echo "FAILED: ${FAILED[*]}"; exit 1; }
+}
+
+main() {
+  { phase install tools/setup/install.sh test && phase build build; } || { summary; exit 1; }
+  phase sweep sweep || true
+  phase lint tools/setup/lint.sh || true
+  phase unit unit || true
+  phase engine engine || true
+  phase acceptance acceptance || true
+  summary
+}
+
+main
