@@ -137,7 +137,7 @@ func (g Graph) image(i Image) bk.State {
 // The source is named after the tree, so that the engine never takes files that it got for another tree for
 // these: it compares by size and time, which two commits of the same second can share.
 func (g Graph) withContext(st bk.State) bk.State {
-	files := bk.Local(ContextName, bk.SharedKeyHint("lain-"), bk.WithCustomName("files of the commit"))
+	files := bk.Local(ContextName, bk.SharedKeyHint("lain-"+g.Tree), bk.WithCustomName("files of the commit"))
 	mkdir := []bk.MkdirOption{bk.WithParents(true), bk.WithCreatedTime(epoch)}
 	info := &bk.CopyInfo{CopyDirContentsOnly: true}
 	if !isRoot(g.Base.User) {
