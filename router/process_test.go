@@ -162,9 +162,13 @@ func TestRouter_WritesNothingAtRest(t *testing.T) {
 	if _, err := state.Of[lain.App](g.store, lain.AppsPrefix).Put(t.Context(), "a", lain.App{}); err != nil { // not the router's
 		t.Fatal(err)
 	}
-	workers := workerPIDs(t, nginxPID(t, g))
-	_ = syscall.Kill(nginxPID(t, g), syscall.SIGHUP)
-	g.until("nginx has other workers", func() bool { return workerPIDs(t, nginxPID(t, g)) != workers })
+	pid := nginxPID(t, g)
+	_ = syscall.Kill(pid, syscall.SIGTERM) // work for the router, but no news for anybody
+	g.until("another nginx serves", func() bool {
+		now := readPID(g)
+		_, _, err := g.request("GET", "a.test", "/", nil)
+		return now != "" && now != pidText(pid) && err == nil
+	})
 	rev := g.endpoints("z", "web", "127.0.0.1:9") // the next thing that it has to answer
 	g.applied(rev)
 	second := read()

@@ -14,10 +14,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"lain.internal/lain/lain"
+	"lain.internal/lain/router/nginx"
 	"lain.internal/lain/state"
 	"lain.internal/lain/state/statetest"
 )
@@ -35,7 +37,8 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "lain-router-")
+	endForgotten(t)
+	dir, err := os.MkdirTemp("", fmt.Sprintf("lain-router-%d-", os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +61,24 @@ func newRig(t *testing.T) *rig {
 		}
 	})
 	return g
+}
+
+// endForgotten stops the nginx of a test process that died before it could.
+func endForgotten(t *testing.T) {
+	t.Helper()
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "lain-router-*-*"))
+	for _, dir := range dirs {
+		var pid int
+		_, err := fmt.Sscanf(filepath.Base(dir), "lain-router-%d-", &pid)
+		if err != nil || syscall.Kill(pid, 0) == nil {
+			continue
+		}
+		n := nginx.New(nginx.Options{Dir: filepath.Join(dir, "router"), RunDir: filepath.Join(dir, "run"), Logger: slog.New(slog.DiscardHandler)})
+		if err := n.Down(t.Context()); err != nil {
+			t.Errorf("stop the nginx of a dead test: %v", err)
+		}
+		_ = os.RemoveAll(dir)
+	}
 }
 
 func (g *rig) fresh() *Router {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -118,7 +119,7 @@ func (s *Server) Down(ctx context.Context) error {
 // clear ends the workers of a master that is gone and removes sockets nobody listens on any more. With
 // SIGQUIT a worker closes its listeners at once and finishes its requests, with SIGTERM it just ends.
 func (s *Server) clear(ctx context.Context, sig syscall.Signal) error {
-	left, err := holders(s.Files.AccessLog)
+	left, err := holders(filepath.Dir(s.Files.AccessLog))
 	if err != nil {
 		return err
 	}

@@ -94,16 +94,17 @@ func children(master int) ([]worker, error) {
 	return scan(func(_ int, parent int) bool { return parent == master })
 }
 
-// holders are the workers, whoever their parent is, that have a file open: only ours open our log.
-func holders(path string) ([]worker, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+// holders are the workers, whoever their parent is, that have a file open below a folder: only ours write
+// our logs, under whatever name a rotation gave them.
+func holders(dir string) ([]worker, error) {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
 	}
 	return scan(func(pid, _ int) bool {
 		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
 		return slices.ContainsFunc(links, func(link string) bool {
 			target, err := os.Readlink(link)
-			return err == nil && target == path
+			return err == nil && strings.HasPrefix(target, dir+"/")
 		})
 	})
 }
