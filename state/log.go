@@ -39,9 +39,16 @@ func (c *core) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.Ch
 	return checked
 }
 
+// harmless is what etcd says now and then while its folder is new, and mends by itself.
+const harmless = "failed to update storage version"
+
 // Write hands one line on.
 func (c *core) Write(e zapcore.Entry, fields []zapcore.Field) error {
-	c.log.Log(context.Background(), slog.LevelError, "etcd: "+e.Message, pairs(fields)...)
+	level := slog.LevelError
+	if e.Message == harmless {
+		level = slog.LevelDebug
+	}
+	c.log.Log(context.Background(), level, "etcd: "+e.Message, pairs(fields)...)
 	return nil
 }
 

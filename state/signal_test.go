@@ -137,6 +137,11 @@ func TestLease_isLostBeforeItsRecordsGo(t *testing.T) {
 	must(t, err)
 	_, err = state.Of[record](l.outer, "owners/").PutLeased(t.Context(), "a", record{Count: 1}, lease)
 	must(t, err)
+	select {
+	case <-lease.Done():
+		t.Fatal("it was lost while its store answered")
+	case <-time.After(2500 * time.Millisecond): // longer than it lives: it has been renewed
+	}
 	l.cut()
 	<-lease.Done()
 	if _, err := k.Get(t.Context(), "a"); err != nil {

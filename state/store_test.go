@@ -63,6 +63,9 @@ func TestClose_doesNotWaitForEverOnASilentConnection(t *testing.T) {
 	must(t, err)
 	silent, err := net.Dial("unix", socket)
 	must(t, err)
+	later, err := state.Open(t.Context(), state.Options{Cluster: "test", Endpoints: []string{"unix://" + socket}})
+	must(t, err) // it was accepted after the silent one, which is thus waited for by now
+	must(t, later.Close())
 	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "did not stop within") {
 		t.Errorf("close: %v", err)
 	}

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		fmt.Println("grandchild", child.Process.Pid)
-		select {}
+		time.Sleep(time.Hour)
 	case "parent": // starts a child and dies at once
 		s := specIn(os.Args[1], "obedient")
 		p, err := Start(s)

@@ -146,7 +146,7 @@ func TestLoop_backsOffPerKeyAndForgetsFailuresOnSuccess(t *testing.T) {
 			if key == "bad" && nth != 13 {
 				return After(time.Nanosecond), errors.New("no")
 			}
-			return Done, nil
+			return After(3 * time.Hour), nil
 		}
 		l := New(Options{}, w.reconcile, nil)
 		run(t, l, func() {
