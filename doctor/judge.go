@@ -102,7 +102,7 @@ func judgeNginx(p program, stream bool) Finding {
 }
 
 func judgeEngine(e engine) Finding {
-	const remedy = "install Docker Engine 20.10 or newer (apt-get install docker.io), start it, and point --docker-host at its socket"
+	const remedy = "install Docker Engine 20.10 or newer (apt-get install docker.io), start it, and point --engine at its socket"
 	if e.err != nil {
 		return ill("engine", remedy, "the engine at %s does not answer: %v", e.host, e.err)
 	}
@@ -117,7 +117,7 @@ func judgeEngine(e engine) Finding {
 func judgeStepLog(e engine) Finding {
 	const name = "build logs"
 	const remedy = "set BUILDKIT_STEP_LOG_MAX_SIZE and BUILDKIT_STEP_LOG_MAX_SPEED to " + wantStepLog +
-		" in dockerd's environment (lain setup writes the drop-in) and restart it when that suits"
+		" in dockerd's environment (docs/operations.md has the drop-in) and restart it when that suits"
 	if e.envErr != nil {
 		return optional(ill(name, remedy, "how much of a build step's log the engine keeps is not known: %v", e.envErr))
 	}
@@ -149,11 +149,11 @@ func judgeSpace(dir string, s space) Finding {
 	gib := float64(s.freeBytes) / (1 << 30)
 	switch {
 	case s.err != nil:
-		return ill(name, "choose another --data-dir", "%v", s.err)
+		return ill(name, "choose another --data", "%v", s.err)
 	case s.freeBytes < leastBytes:
-		return ill(name, "make room, or choose a --data-dir on a larger disk", "%.1f GiB are free for %s, 10 are wanted at least", gib, dir)
+		return ill(name, "make room, or choose a --data on a larger disk", "%.1f GiB are free for %s, 10 are wanted at least", gib, dir)
 	case !s.noInodes && s.freeInodes < leastInodes:
-		return ill(name, "remove small files, or choose another --data-dir", "%d files can still be made for %s, %d are wanted at least", s.freeInodes, dir, leastInodes)
+		return ill(name, "remove small files, or choose another --data", "%d files can still be made for %s, %d are wanted at least", s.freeInodes, dir, leastInodes)
 	}
 	return well(name, "%.0f GiB are free for %s", gib, dir)
 }

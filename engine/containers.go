@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
@@ -37,6 +39,24 @@ func (e *Engine) Container(ctx context.Context, id string) (Container, error) {
 		}
 	}
 	return out, nil
+}
+
+// PublishedPorts are the host ports that containers of ours publish on this machine now, healthy or not.
+func (e *Engine) PublishedPorts(ctx context.Context) ([]int, error) {
+	list, err := e.api.ContainerList(ctx, container.ListOptions{Filters: filters.NewArgs(filters.Arg("label", ClusterLabel+"="+string(e.cluster)))})
+	if err != nil {
+		return nil, explain("list containers", err)
+	}
+	var ports []int
+	for _, c := range list {
+		for _, p := range c.Ports {
+			if p.PublicPort != 0 {
+				ports = append(ports, int(p.PublicPort))
+			}
+		}
+	}
+	slices.Sort(ports)
+	return slices.Compact(ports), nil
 }
 
 // ContainerTail is the last n lines that a container on this machine wrote, both streams in order.

@@ -1,8 +1,9 @@
 // Package engine is the one client of the Docker Engine: services, tasks, images, networks, logs, and the
 // dial into the BuildKit that lives in it.
 //
-// It speaks in the engine's own terms and knows nothing of applications. Everything it makes carries the
-// label of its cluster, and what lacks that label is never listed, changed or removed.
+// It speaks in the engine's own terms; of applications it knows the names only, which it writes into names
+// and labels. Everything it makes carries the label of its cluster, and what lacks that label is never
+// listed, changed or removed.
 //
 // Written for Docker Engine 20.10 (API 1.41) and newer; the version is negotiated.
 package engine

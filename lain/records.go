@@ -197,6 +197,7 @@ type Run struct {
 	Detached  bool          `json:"detached,omitempty"` // its pusher was answered already: it goes on without one
 	BuildOnly bool          `json:"build_only,omitempty"`
 	Forced    bool          `json:"forced,omitempty"`
+	Old       Commit        `json:"old,omitempty"`    // what the pusher saw on the branch
 	Former    Commit        `json:"former,omitempty"` // what the deploy branch named before, once it was moved
 	Reason    string        `json:"reason,omitempty"` // why it did not end as done, one sentence
 	Failures  []Failure     `json:"failures,omitempty"`

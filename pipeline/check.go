@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
@@ -75,13 +76,16 @@ func checkTree(ctx context.Context, r *repo.Repository, commit lain.Commit) erro
 	})
 }
 
-// hostsFree refuses a manifest that wants a host another application has, or another application's default.
+// hostsFree refuses a manifest that wants a host which is another application's.
 func (p *Pipeline) hostsFree(ctx context.Context, m *manifest.Manifest) error {
 	routes, err := m.Routes(p.o.Cluster.Domains)
 	if err != nil {
 		return err
 	}
 	for _, route := range routes {
+		if err := p.servable(m, route); err != nil {
+			return err
+		}
 		claim, err := p.kinds.hosts.Get(ctx, route.Host)
 		if errors.Is(err, state.ErrNotFound) {
 			continue
@@ -90,13 +94,38 @@ func (p *Pipeline) hostsFree(ctx context.Context, m *manifest.Manifest) error {
 			return err
 		}
 		if claim.Value.App != m.AppName {
-			return hostTaken(route.Host)
+			return m.At(procLine(m, route.Proc), hostTaken(route.Host))
 		}
 	}
 	return nil
 }
 
-func hostTaken(host string) error {
+// servable refuses a route that this cluster can't serve: https without a certificate, and a host below the
+// cluster's domain that is another application's own, whether there is one of that name yet or not.
+func (p *Pipeline) servable(m *manifest.Manifest, r lain.Route) error {
+	if r.HTTPSOnly {
+		return m.At(procLine(m, r.Proc), fault.New(fault.Invalid, "%s is https_only, and this cluster has no certificates yet", r.Proc).
+			WithHint("Remove https_only until it has."))
+	}
+	for _, domain := range p.o.Cluster.Domains {
+		label, below := strings.CutSuffix(r.Host, "."+domain)
+		if below && label != string(m.AppName) && !strings.HasSuffix(label, "."+string(m.AppName)) {
+			return m.At(procLine(m, r.Proc), hostTaken(r.Host))
+		}
+	}
+	return nil
+}
+
+func procLine(m *manifest.Manifest, name lain.ProcName) int {
+	for _, p := range m.Procs {
+		if p.Name == name {
+			return p.Line
+		}
+	}
+	return 0
+}
+
+func hostTaken(host string) *fault.Fault {
 	return fault.New(fault.Conflict, "the host %s belongs to another application", host).
 		WithHint("Choose another mountpoint in lain.yaml.")
 }

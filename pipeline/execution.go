@@ -192,6 +192,7 @@ func (e *execution) end(s lain.RunState, reason string) {
 	e.p.kinds.owners.DeleteIn(tx, key)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.p.base), 10*time.Second)
 	defer cancel()
+	countRun(e.run)
 	if _, err := tx.Commit(ctx); err != nil {
 		e.p.o.Logger.Error("the end of a run is not recorded; the next start does it", "run", key, "error", err)
 	}

@@ -639,3 +639,41 @@ func TestManyPushesAtOnce(t *testing.T) {
 		t.Errorf("main names %s, which no push was told to serve", w.branch())
 	}
 }
+
+func TestRoutesThatCanNotBeServedAreRefused(t *testing.T) {
+	w := newWorld(t)
+	for name, c := range map[string]struct{ lines, want string }{
+		"a host of an application to come": {"  mountpoint: [other.example.test]\n", "lain.yaml:5: the host other.example.test belongs to another application"},
+		"https without a certificate":      {"  https_only: true\n", "lain.yaml:5: web is https_only"},
+	} {
+		if _, err := w.trySubmit(w.commit(goodManifest+c.lines, name)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := w.trySubmit(w.commit(goodManifest+"  mountpoint: [api.hello.example.test]\n", "own")); err != nil {
+		t.Errorf("a host below its own: %v", err)
+	}
+}
+
+func TestOldFailuresAreForgotten(t *testing.T) {
+	w := newWorld(t)
+	w.engine(sick(1))
+	good := w.wait(w.submit(w.commit(goodManifest, "one")))
+	bad := w.wait(w.submit(w.commit(goodManifest, "two")))
+	w.p.o.Now = func() time.Time { return time.Now().Add(keepFailed - time.Hour) }
+	w.p.retainApp(t.Context(), w.app())
+	if _, err := w.p.Get(t.Context(), "hello", bad.Number); err != nil {
+		t.Errorf("a failed run is gone too early: %v", err)
+	}
+	w.p.o.Now = func() time.Time { return time.Now().Add(keepFailed + time.Hour) }
+	w.p.retainApp(t.Context(), w.app())
+	if _, err := w.p.Get(t.Context(), "hello", bad.Number); err == nil {
+		t.Error("a failed run is kept for ever")
+	}
+	if _, err := os.Stat(w.p.logPath(bad)); !os.IsNotExist(err) {
+		t.Errorf("its log is left: %v", err)
+	}
+	if _, err := w.p.Get(t.Context(), "hello", good.Number); err != nil {
+		t.Errorf("the run of what serves is gone: %v", err)
+	}
+}

@@ -69,7 +69,7 @@ func (p *Pipeline) tryRecord(ctx context.Context, req lain.RunRequest) (lain.Run
 		p.kinds.apps.PutIn(tx, string(req.App), app)
 	}
 	run := lain.Run{
-		App: req.App, Number: app.LastRun, Commit: req.Commit, Ref: req.Ref, By: req.By, State: lain.RunQueued,
+		App: req.App, Number: app.LastRun, Commit: req.Commit, Ref: req.Ref, Old: req.Old, By: req.By, State: lain.RunQueued,
 		Detached: req.Detach, BuildOnly: req.BuildOnly, Created: p.o.Now().UTC(),
 		Log: logName(req.App, app.LastRun), Owner: p.o.ID,
 	}

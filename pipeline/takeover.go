@@ -119,7 +119,7 @@ func (p *Pipeline) releaseOf(ctx context.Context, run lain.Run) (*lain.Release, 
 }
 
 func requestOf(run lain.Run) lain.RunRequest {
-	return lain.RunRequest{App: run.App, Commit: run.Commit, Ref: run.Ref, By: run.By, Detach: run.Detached, BuildOnly: run.BuildOnly}
+	return lain.RunRequest{App: run.App, Commit: run.Commit, Ref: run.Ref, Old: run.Old, By: run.By, Detach: run.Detached, BuildOnly: run.BuildOnly}
 }
 
 // inherit sets what the execution of a run that was taken over does in place of all its stages.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -131,7 +132,20 @@ func (c *Config) validate() error {
 			return fmt.Errorf("--%s %q must be HOST:PORT or :PORT", name, addr)
 		}
 	}
-	return nil
+	_, err := c.firstPool()
+	return err
+}
+
+// firstPool is the first network of --address-pool; zero for the engine's own.
+func (c Config) firstPool() (netip.Prefix, error) {
+	if len(c.AddressPool) == 0 {
+		return netip.Prefix{}, nil
+	}
+	p, err := netip.ParsePrefix(c.AddressPool[0])
+	if err != nil {
+		return p, fmt.Errorf("--address-pool %q must be a network as 10.99.0.0/16", c.AddressPool[0])
+	}
+	return p, nil
 }
 
 // port is the number behind the last colon of an address.

@@ -43,7 +43,11 @@ func down(ctx context.Context, c Config, log *slog.Logger) error {
 // runDoctor prints every finding and fails when one of them must be mended.
 func runDoctor(ctx context.Context, c Config, _ *slog.Logger) error {
 	fit := true
-	findings := doctor.Check(ctx, doctor.Options{DataDir: c.Data, DockerHost: c.Engine,
+	pool, err := c.firstPool()
+	if err != nil {
+		return err
+	}
+	findings := doctor.Check(ctx, doctor.Options{DataDir: c.Data, DockerHost: c.Engine, AddressPool: pool,
 		Listen: []string{c.SSHAddr, c.RouterHTTPAddr, c.RegistryAddr, c.APIAddr}})
 	for _, f := range findings {
 		mark := "ok  "

@@ -96,7 +96,8 @@ func (s *server) startFence(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fence, err := network.New(network.Options{Cluster: s.cluster(), RouterPorts: []int{httpPort}, Store: s.store, Logger: s.log})
+	fence, err := network.New(network.Options{Cluster: s.cluster(), RouterPorts: []int{httpPort}, Store: s.store, Ports: s.engine,
+		Every: time.Second, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -209,7 +210,11 @@ func (s *server) startPipeline(ctx context.Context) error {
 		s.pipeline.Drain(ctx)
 		return nil
 	})
-	return s.pipeline.Start(ctx)
+	if err := s.pipeline.Start(ctx); err != nil {
+		return err
+	}
+	s.loop("retention", s.pipeline.Retain)
+	return nil
 }
 
 // url is a route as people reach it.
@@ -227,6 +232,7 @@ func (s *server) startSSH(ctx context.Context) error {
 	apps := &applications{s: s}
 	pushes := &receive.Receiver{Runs: s.pipeline, Apps: apps, Repos: s.repos, Rights: s.access, Logger: s.log}
 	draining, drain := context.WithCancelCause(context.Background())
+	s.onStop("followers", func(context.Context) error { drain(nil); return nil })
 	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Apps: apps, Logs: s.engine, Rights: s.access, Keys: s.access,
 		URL: s.url, HostKeys: func() []string { return s.git.HostKeys() }, SSHPort: sshPort, Cluster: s.cluster(),
 		Version: version, Logger: s.log, Now: time.Now, Draining: draining})
@@ -245,7 +251,7 @@ func (s *server) startSSH(ctx context.Context) error {
 		}
 	}()
 	s.onStop("ssh", func(ctx context.Context) error {
-		drain(gitserver.ErrStopping)
+		drain(gitserver.ErrStopping) // verbs that only watch end at once; the others are waited for
 		ctx, cancel := context.WithTimeout(ctx, s.c.DrainTimeout)
 		defer cancel()
 		return s.git.Shutdown(ctx)

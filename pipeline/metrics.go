@@ -1,0 +1,23 @@
+package pipeline
+
+import (
+	"fmt"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"lain.internal/lain/lain"
+)
+
+// countRun answers: how do pushes end, and where does their time go? Labels are from closed sets only.
+//
+//	lain_runs_total{state="done|failed|cancelled|superseded|interrupted"}
+//	lain_run_seconds, lain_stage_seconds{stage="build|rollout|..."}
+func countRun(r lain.Run) {
+	metrics.GetOrCreateCounter(fmt.Sprintf("lain_runs_total{state=%q}", r.State)).Inc()
+	metrics.GetOrCreateHistogram("lain_run_seconds").Update(r.Ended.Sub(r.Created).Seconds())
+	for _, s := range r.Stages {
+		if s.Skipped == "" && !s.Ended.IsZero() {
+			metrics.GetOrCreateHistogram(fmt.Sprintf("lain_stage_seconds{stage=%q}", s.Name)).Update(s.Ended.Sub(s.Started).Seconds())
+		}
+	}
+}
