@@ -1,6 +1,7 @@
 package gitserver
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,11 @@ func (h *channel) push(sess Session, app lain.AppName) int {
 		return h.receive(ctx, sess, app, r, req)
 	})
 	defer ticket.Close()
-	stdin := &expectant{r: sess.Stdin, disappointed: h.objectFormatHint(sess, r)}
-	exit, err := r.ReceivePack(h.ctx, h.serveIO(stdin, sess, ticket.Env()...), pushGrace)
+	sio := h.serveIO(sess.Stdin, sess, ticket.Env()...)
+	if r.Empty() {
+		h.hintObjectFormat(&sio, sess, r)
+	}
+	exit, err := r.ReceivePack(h.ctx, sio, pushGrace)
 	if err != nil && !gone(err) {
 		h.s.log.Warn("push", "app", app, "error", err)
 	}
@@ -54,19 +58,17 @@ func goneCause(ctx context.Context) error {
 	return ErrClientGone
 }
 
-// objectFormatHint explains the one way to push that ends without a word: git's client hangs up when its
-// repository is SHA-256 and the server's is SHA-1, and names neither. It is ready before git runs, since
-// the client's ssh outlives its git by a moment only: on a busy machine the hint may come too late.
-func (h *channel) objectFormatHint(sess Session, r *repo.Repository) func() {
-	if !r.Empty() {
-		return func() {}
-	}
+// hintObjectFormat explains the one way to push that ends without a word: git's client hangs up when its
+// repository is SHA-256 and the server's is SHA-1, and names neither. Its ssh outlives it by a moment, and
+// shows our words only if it has nothing left to give to the dead git: so the advertisement, which ends
+// git, goes out in one piece, and the hint is ready before.
+func (h *channel) hintObjectFormat(sio *repo.ServeIO, sess Session, r *repo.Repository) {
 	if format, err := r.ObjectFormat(h.ctx); err != nil || format != repo.SHA1 {
-		return func() {}
+		return
 	}
-	return func() {
-		fmt.Fprintf(sess.Stderr, "lain: nothing was pushed. A SHA-256 repository needs its app made first: ssh … apps create %s --object-format sha256\n", r.App())
-	}
+	hint := fmt.Sprintf("lain: nothing was pushed. A SHA-256 repository needs its app made first: ssh … apps create %s --object-format sha256\n", r.App())
+	sio.Stdout = &inOnePiece{w: sio.Stdout}
+	sio.Stdin = &expectant{r: sio.Stdin, disappointed: func() { _, _ = io.WriteString(sess.Stderr, hint) }}
 }
 
 // expectant reads, and says so when nothing at all came.
@@ -84,3 +86,28 @@ func (e *expectant) Read(p []byte) (int, error) {
 	e.some = true
 	return n, err
 }
+
+// inOnePiece holds back what is written until it ends as git's advertisement does, with a flush packet.
+// An empty repository's is some 200 bytes long.
+type inOnePiece struct {
+	w    io.Writer
+	held []byte
+	done bool
+}
+
+func (o *inOnePiece) Write(p []byte) (int, error) {
+	if o.done {
+		return o.w.Write(p)
+	}
+	o.held = append(o.held, p...)
+	if bytes.HasSuffix(o.held, []byte("0000")) || len(o.held) > maxAdvertisement {
+		o.done = true
+		if _, err := o.w.Write(o.held); err != nil {
+			return 0, err
+		}
+	}
+	return len(p), nil
+}
+
+// maxAdvertisement is more than git says of an empty repository.
+const maxAdvertisement = 4 << 10

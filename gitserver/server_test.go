@@ -72,16 +72,28 @@ func (f *fakes) Person(_ context.Context, key gossh.PublicKey) (lain.Person, err
 	return "", errors.New("unknown key")
 }
 
+func (f *fakes) refusal() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.refuse
+}
+
+func (l *lab) onOpen(refuse error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refuse = refuse
+}
+
 func (f *fakes) OpenRead(ctx context.Context, _ Session, app lain.AppName) (*repo.Repository, error) {
-	if f.refuse != nil {
-		return nil, f.refuse
+	if err := f.refusal(); err != nil {
+		return nil, err
 	}
 	return f.store.Open(ctx, app)
 }
 
 func (f *fakes) OpenPush(ctx context.Context, _ Session, app lain.AppName) (*repo.Repository, error) {
-	if f.refuse != nil {
-		return nil, f.refuse
+	if err := f.refusal(); err != nil {
+		return nil, err
 	}
 	r, err := f.store.Create(ctx, app, repo.SHA1)
 	if errors.Is(err, repo.ErrExists) {
@@ -227,6 +239,8 @@ func (l *lab) serve(o Options) {
 func (l *lab) addKey(person lain.Person) gossh.Signer {
 	l.t.Helper()
 	signer := l.newKey(string(person))
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.people[gossh.FingerprintSHA256(signer.PublicKey())] = person
 	return signer
 }
@@ -426,12 +440,12 @@ func TestAPanicHarmsNobodyElse(t *testing.T) {
 func TestRefusalsAreShownToGit(t *testing.T) {
 	l := newLab(t)
 	l.tree("hello")
-	l.refuse = fault.New(fault.Denied, "you may not push to hello").WithHint("Ask an admin:\n  lain access grant")
+	l.onOpen(fault.New(fault.Denied, "you may not push to hello").WithHint("Ask an admin:\n  lain access grant"))
 	stderr, code := l.git("hello", "push", "lain", "main")
 	if code != 128 || !strings.Contains(stderr, "lain: you may not push to hello\nlain: Ask an admin:\nlain:   lain access grant\n") {
 		t.Fatalf("%d %s", code, stderr)
 	}
-	l.refuse = errors.New("etcd 10.0.0.1 is down")
+	l.onOpen(errors.New("etcd 10.0.0.1 is down"))
 	stderr, _ = l.git("hello", "push", "lain", "main")
 	if strings.Contains(stderr, "10.0.0.1") || !strings.Contains(stderr, "lain: internal error") {
 		t.Fatal(stderr)

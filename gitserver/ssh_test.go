@@ -84,6 +84,8 @@ func TestAKeyThatIsOnlyOfferedIsNobody(t *testing.T) {
 	if got := output(t, c, "who"); got != "bob ran [\"who\"]\n" {
 		t.Fatal(got)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if n := len(l.lookups); l.lookups[n-4] != gossh.FingerprintSHA256(alice.PublicKey()) {
 		t.Fatalf("ann's key was not offered first: %q", l.lookups)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -148,7 +149,7 @@ func (c *Controller) reconcile(ctx context.Context, key string) (reconcile.Resul
 	j.memory = c.recall(key)
 	defer func() { c.remember(key, j.memory) }()
 	err := c.observe(ctx, j)
-	j.now = c.now()
+	j.now = c.now() // what was seen is older than this, never newer
 	switch {
 	case errors.Is(err, engine.ErrForeign) && j.want != nil:
 		return c.refused(ctx, j, err)
@@ -187,6 +188,8 @@ func read[T any](ctx context.Context, k state.Kind[T], key string) (*T, error) {
 }
 
 func (c *Controller) observe(ctx context.Context, j *job) error {
+	ctx, cancel := context.WithTimeout(ctx, slowestAnswer)
+	defer cancel()
 	s, err := c.engine.Service(ctx, j.app, j.proc)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
@@ -217,11 +220,15 @@ func (c *Controller) nodes(ctx context.Context) (map[string]engine.Node, error) 
 	return nodes, err
 }
 
-// refreshed forgets what belongs to an older attempt, and lets the attempt's time begin anew where it
-// could not be seen, or waited for its image.
+// refreshed forgets what belongs to an older attempt, keeps the failures of this one, and lets the
+// attempt's time begin anew where it could not be seen, or waited for its image.
 func (m memory) refreshed(j *job) memory {
 	if j.want != nil && m.attempt != j.want.Attempt {
 		m = memory{attempt: j.want.Attempt, away: m.away}
+	}
+	j.have.gone = j.have.missing(m.failures)
+	if all := j.have.failures(); len(all) <= mostFailures {
+		m.failures = all
 	}
 	if m.away || pulling(j.have, j.now) {
 		m.clock = j.now
@@ -246,7 +253,7 @@ func (c *Controller) recall(key string) memory {
 func (c *Controller) remember(key string, m memory) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m == (memory{}) {
+	if reflect.ValueOf(m).IsZero() {
 		delete(c.memories, key)
 		return
 	}

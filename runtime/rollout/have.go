@@ -20,6 +20,7 @@ type have struct {
 	service *swarm.Service // nil: none
 	tasks   []swarm.Task   // also those of a service that was just removed
 	nodes   map[string]engine.Node
+	gone    []swarm.Task // failures of this attempt that the engine no longer lists
 }
 
 // attempt is the one that the service was last changed for; 0 without a service.
@@ -154,7 +155,8 @@ func releaseOf(t swarm.Task) int {
 	return 0
 }
 
-// failures are the tasks that broke under this attempt, newest first.
+// failures are the tasks that broke under this attempt: those that the engine still lists first, newest
+// first. It keeps five of a slot, and when an attempt follows a bad one those are soon gone.
 func (h have) failures() []swarm.Task {
 	var list []swarm.Task
 	for _, t := range h.tasks {
@@ -163,7 +165,14 @@ func (h have) failures() []swarm.Task {
 		}
 	}
 	slices.SortFunc(list, func(a, b swarm.Task) int { return b.Status.Timestamp.Compare(a.Status.Timestamp) })
-	return list
+	return slices.Concat(list, h.gone)
+}
+
+// missing are those of the failures seen before that the engine does not list any more.
+func (h have) missing(before []swarm.Task) []swarm.Task {
+	return slices.DeleteFunc(slices.Clone(before), func(b swarm.Task) bool {
+		return slices.ContainsFunc(h.tasks, func(t swarm.Task) bool { return t.ID == b.ID })
+	})
 }
 
 func (h have) failedBySlot() map[int]int {

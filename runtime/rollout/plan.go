@@ -13,6 +13,7 @@ const (
 	idleEvery    = time.Second            // the one look at everything
 	drainFor     = 500 * time.Millisecond // from no endpoints to no service, so that routers can follow
 	nudgeAfter   = 2 * time.Second
+	mostFailures = 50
 )
 
 // action is the one next thing to do to the engine, or to the records of a proc that is not wanted.
@@ -37,8 +38,9 @@ type memory struct {
 	refusals  int       // times that the engine or a registry refused to take it
 	refused   time.Time // the last of them
 	nudged    time.Time
-	withdrawn time.Time // when the endpoints were taken back
-	away      bool      // the engine was, at the last look
+	withdrawn time.Time    // when the endpoints were taken back
+	away      bool         // the engine was, at the last look
+	failures  []swarm.Task // of this attempt so far, at most mostFailures: the engine forgets them
 }
 
 // decide is the next action for a proc that is wanted. gaveUp: this attempt has failed.

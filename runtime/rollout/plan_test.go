@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ func TestDismantle(t *testing.T) {
 func TestMemoryRefreshed(t *testing.T) {
 	want := wish()
 	j := &job{want: &want, have: world(service(2, 2)), now: after(time.Minute)}
+	crash := []swarm.Task{task(1, "new", isFailed)}
 	cases := map[string]struct {
 		memory, then memory
 		tasks        []swarm.Task
@@ -88,13 +90,15 @@ func TestMemoryRefreshed(t *testing.T) {
 		"after the engine was away":     {memory: memory{attempt: 2, away: true}, then: memory{attempt: 2, clock: j.now}},
 		"away, and a new wish":          {memory: memory{attempt: 1, away: true}, then: memory{attempt: 2, clock: j.now}},
 		"while the image comes":         {memory: memory{attempt: 2}, tasks: []swarm.Task{task(1, "new", isPreparing)}, then: memory{attempt: 2, clock: j.now}},
-		"a second container's image":    {memory: memory{attempt: 2}, tasks: []swarm.Task{task(1, "new", isPreparing), task(1, "new", isFailed)}, then: memory{attempt: 2}},
+		"a second container's image":    {memory: memory{attempt: 2}, tasks: []swarm.Task{task(1, "new", isPreparing), task(1, "new", isFailed)}, then: memory{attempt: 2, failures: crash}},
+		"the engine forgets a failure":  {memory: memory{attempt: 2, failures: crash}, tasks: []swarm.Task{task(1, "new", isPreparing)}, then: memory{attempt: 2, failures: crash}},
+		"a new wish, a new count":       {memory: memory{attempt: 1, failures: crash}, then: memory{attempt: 2}},
 		"an older one's image is aside": {memory: memory{attempt: 2}, tasks: []swarm.Task{task(1, "old", isPreparing)}, then: memory{attempt: 2}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			j.have.tasks = c.tasks
-			if got := c.memory.refreshed(j); got != c.then {
+			if got := c.memory.refreshed(j); !reflect.DeepEqual(got, c.then) {
 				t.Errorf("%+v, want %+v", got, c.then)
 			}
 		})

@@ -9,6 +9,9 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 )
 
+// slowestAnswer is how long the engine may take to say what it has before it counts as away.
+const slowestAnswer = 10 * time.Second
+
 // poll looks at everything of ours on the engine once in a while, and has those procs looked at whose
 // service or tasks are not what they were. Swarm has no events for tasks. It never fails for the engine's sake.
 func (c *Controller) poll(ctx context.Context) error {
@@ -41,7 +44,7 @@ func (c *Controller) poll(ctx context.Context) error {
 
 // picture is a short text for each proc that changes when anything of it changes on the engine.
 func (c *Controller) picture(ctx context.Context) (map[string]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, slowestAnswer)
 	defer cancel()
 	services, err := c.engine.Services(ctx, "")
 	if err != nil {

@@ -95,7 +95,7 @@ func TestEngine_FailuresKeepTheOldAndSayWhy(t *testing.T) {
 		check func(lain.Failure) bool
 	}{
 		{"deaf", func(f lain.Failure) bool {
-			return f.Sentence == "web is not healthy after 4s" && strings.HasPrefix(f.Hint, "port:") && strings.Contains(f.LastProbe, "refused")
+			return f.Sentence == "web is not healthy after 8s" && strings.HasPrefix(f.Hint, "port:") && strings.Contains(f.LastProbe, "refused")
 		}},
 		{"sick", func(f lain.Failure) bool { return strings.Contains(f.LastProbe, "500") }},
 		{"exit", func(f lain.Failure) bool {
@@ -106,7 +106,7 @@ func TestEngine_FailuresKeepTheOldAndSayWhy(t *testing.T) {
 	for i, c := range cases {
 		b.wish(i+2, c.mode, func(p *lain.ProcSpec) {
 			if c.mode == "deaf" || c.mode == "sick" {
-				p.Deadline = 4 * time.Second
+				p.Deadline = 8 * time.Second
 			}
 		})
 		if f := b.fails(); !c.check(f) {
