@@ -2,7 +2,8 @@ package gitserver
 
 import (
 	"context"
-	"crypto/dsa" //nolint:staticcheck // to be refused
+	//lint:ignore SA1019 a key of this kind is what must be refused
+	"crypto/dsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/binary"

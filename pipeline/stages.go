@@ -248,12 +248,3 @@ func (e *execution) claim(ctx context.Context, tx *state.Tx, r lain.Release) err
 func (e *execution) took() time.Duration {
 	return e.p.o.Now().Sub(e.run.Created).Round(100 * time.Millisecond)
 }
-
-// asFault keeps a fault and hides everything else behind a sentence.
-func asFault(err error, format string, args ...any) error {
-	var f *fault.Fault
-	if err == nil || errors.As(err, &f) {
-		return err
-	}
-	return fault.Hide(fault.Unavailable, err, format, args...)
-}

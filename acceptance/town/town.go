@@ -35,11 +35,10 @@ type Options struct {
 
 // Town is a machine with a server on it.
 type Town struct {
-	Lab  *lab.Lab
-	Key  string // private key of the admin
-	dir  string
-	o    Options
-	name string
+	Lab *lab.Lab
+	Key string // private key of the admin
+	dir string
+	o   Options
 
 	mu     sync.Mutex
 	laind  *exec.Cmd

@@ -22,7 +22,6 @@ type entry struct {
 	name, body, link string
 	flag             byte
 	mode             int64
-	size             int64 // of an entry whose body is made of zeros
 }
 
 func archive(t testing.TB, entries ...entry) []byte {

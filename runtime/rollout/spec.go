@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"lain.internal/lain/engine"
+	"lain.internal/lain/helper/probe"
 	"lain.internal/lain/lain"
 )
 
@@ -144,22 +145,23 @@ func endpointSpec(p lain.ProcSpec) *swarm.EndpointSpec {
 	return e
 }
 
-// healthCheck asks through the helper. The start period is the whole time a proc has to become healthy, so
+// healthCheck asks through the helper, on the address that the router will use ("self"): an application that
+// listens on its loopback only would be called healthy otherwise and never answer anybody. The start period is the whole time a proc has to become healthy, so
 // that the engine never kills what may still come up: the deadline is the judge's. One success ends it.
 // The timeout leaves room for the helper's own sleep inside the probe. An image's own check is switched off.
 func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfig {
 	if p.Port <= 0 {
 		return &container.HealthConfig{Test: []string{"NONE"}}
 	}
-	what := []string{"--tcp", fmt.Sprintf("127.0.0.1:%d", p.Port)}
+	what := []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}
 	if p.HealthPath != "" {
-		what = []string{"--http", fmt.Sprintf("http://127.0.0.1:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
+		what = []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
 	}
 	test := append([]string{"CMD", helperInside, "probe"}, what...)
 	return &container.HealthConfig{
 		Test:        append(test, "--timeout", probeTimeout.String(), "--interval", interval.String()),
 		Interval:    probeEvery,
-		Timeout:     interval + 2*probeTimeout,
+		Timeout:     probe.EngineTimeout(interval, probeTimeout),
 		StartPeriod: p.SetupTime + orDefault(p.Deadline, defaultDeadline),
 		Retries:     probeRetries,
 	}

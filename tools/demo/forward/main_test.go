@@ -35,15 +35,12 @@ func upper(t *testing.T) string {
 }
 
 func TestRun_TakesAnotherPortAndPassesHalfClose(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", "127.0.0.1:0") // far below the end: the kernel's own range stops at 60999
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer taken.Close()
 	port := taken.Addr().(*net.TCPAddr).Port
-	if port > 64900 {
-		t.Skip("the kernel gave a port at the very end")
-	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	state := filepath.Join(t.TempDir(), "ports")
@@ -87,6 +84,7 @@ func talk(t *testing.T, port int, say string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	fmt.Fprint(c, say)
 	_ = c.(*net.TCPConn).CloseWrite()
 	all, err := io.ReadAll(c)
