@@ -11,7 +11,6 @@ import (
 	"lain.internal/lain/builder"
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
-	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/manifest"
 	"lain.internal/lain/lain/report"
 	"lain.internal/lain/pipeline/plan"
