@@ -29,7 +29,7 @@ func (p *Pipeline) check(ctx context.Context, req lain.RunRequest) error {
 	if err := p.hostsFree(ctx, m); err != nil {
 		return err
 	}
-	return checkTree(ctx, r, req.Commit)
+	return checkTree(ctx, r, req.Commit, p.o.MaxTreeBytes)
 }
 
 // readManifest reads and checks lain.yaml of a commit.
@@ -60,9 +60,10 @@ func readManifest(ctx context.Context, r *repo.Repository, app lain.AppName, com
 // maxEntries bounds the number of files of a commit.
 const maxEntries = 200_000
 
-// checkTree refuses trees that can't be built: submodules, and more files than the limit.
-func checkTree(ctx context.Context, r *repo.Repository, commit lain.Commit) error {
-	n := 0
+// checkTree refuses trees that can't be built: submodules, more files than the limit, and more bytes than
+// maxBytes (0: any). A pack of a few kilobytes can hold any number of either.
+func checkTree(ctx context.Context, r *repo.Repository, commit lain.Commit, maxBytes int64) error {
+	n, room := 0, maxBytes
 	return r.Entries(ctx, commit, func(e repo.Entry) error {
 		n++
 		if e.Submodule() {
@@ -70,8 +71,14 @@ func checkTree(ctx context.Context, r *repo.Repository, commit lain.Commit) erro
 				WithHint("Add its files to this repository: git rm --cached %s, then git add its content.", e.Path)
 		}
 		if n > maxEntries {
-			return fault.New(fault.Invalid, "the commit %s has more than %d files", commit.Short(), maxEntries)
+			return fault.New(fault.Invalid, "the commit %s has more than %d files", commit.Short(), maxEntries).
+				WithHint("Leave generated files out of git.")
 		}
+		if maxBytes > 0 && e.Size > room {
+			return fault.New(fault.Invalid, "the files of commit %s are larger than %d MiB together, %q is where it is too much", commit.Short(), maxBytes>>20, e.Path).
+				WithHint("Leave generated files out of git, or let the server's owner raise max-tree-bytes.")
+		}
+		room -= e.Size
 		return nil
 	})
 }

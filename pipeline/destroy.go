@@ -44,8 +44,8 @@ func (p *Pipeline) occupy(app lain.AppName) (func(), error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l := p.lanes[app]; l != nil {
-		return nil, fault.New(fault.Conflict, "%s of %s is under way", l.running.run.ID(), app).
-			WithHint("Wait for it, or stop it with: runs cancel %s %s", app, l.running.run.ID())
+		return nil, fault.New(fault.Conflict, "%s of %s is under way", l.running.asked.ID(), app).
+			WithHint("Wait for it, or stop it with: runs cancel %s %s", app, l.running.asked.ID())
 	}
 	guard := p.newExecution(lain.Run{App: app, By: "destroy"}, lain.RunRequest{}, nil)
 	guard.rolling = true

@@ -16,9 +16,10 @@ import (
 
 // execution is a run while it moves.
 type execution struct {
-	p   *Pipeline
-	req lain.RunRequest
-	log *runlog.Log
+	p     *Pipeline
+	asked lain.Run // the record as it was when this began: what never changes is read from here
+	req   lain.RunRequest
+	log   *runlog.Log
 
 	ctx    context.Context // ends by a cancel before the rollout, or when the process gives up
 	cancel context.CancelCauseFunc
@@ -33,7 +34,7 @@ type execution struct {
 }
 
 func (p *Pipeline) newExecution(run lain.Run, req lain.RunRequest, log *runlog.Log) *execution {
-	e := &execution{p: p, req: req, log: log, run: run, turn: make(chan struct{}), done: make(chan struct{})}
+	e := &execution{p: p, asked: run, req: req, log: log, run: run, turn: make(chan struct{}), done: make(chan struct{})}
 	e.ctx, e.cancel = context.WithCancelCause(p.base)
 	return e
 }
@@ -81,7 +82,7 @@ func (e *execution) update(ctx context.Context, change func(*lain.Run)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	change(&e.run)
-	_, err := e.p.kinds.runs.Put(ctx, lain.NumberKey(e.run.App, e.run.Number), e.run)
+	_, err := e.p.kinds.runs.Put(ctx, lain.NumberKey(e.asked.App, e.asked.Number), e.run)
 	return err
 }
 
@@ -144,7 +145,7 @@ func (e *execution) execute() {
 // rescue keeps a mistake of ours in one run from harming the others.
 func (e *execution) rescue() {
 	if v := recover(); v != nil {
-		e.fail(fmt.Errorf("panic in run %s of %s: %v", e.run.ID(), e.run.App, v))
+		e.fail(fmt.Errorf("panic in run %s of %s: %v", e.asked.ID(), e.asked.App, v))
 	}
 }
 
@@ -156,9 +157,9 @@ func (e *execution) fail(err error) {
 	}
 	f := fault.Of(err)
 	if f.Kind == fault.Internal {
-		e.p.o.Logger.Error("run failed by our own mistake", "app", e.run.App, "run", e.run.ID(), "error", err)
+		e.p.o.Logger.Error("run failed by our own mistake", "app", e.asked.App, "run", e.asked.ID(), "error", err)
 	}
-	app, _ := e.p.kinds.apps.Get(e.p.base, string(e.run.App))
+	app, _ := e.p.kinds.apps.Get(e.p.base, string(e.asked.App))
 	lines := fault.Lines(f)
 	e.say(report.Trouble, "%s", lines[0])
 	for _, line := range lines[1:] {
@@ -186,7 +187,7 @@ func (e *execution) end(s lain.RunState, reason string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.run.State, e.run.Reason, e.run.Ended = s, reason, e.p.o.Now().UTC()
-	key := lain.NumberKey(e.run.App, e.run.Number)
+	key := lain.NumberKey(e.asked.App, e.asked.Number)
 	tx := e.p.o.Store.Begin("run.end")
 	e.p.kinds.runs.PutIn(tx, key, e.run)
 	e.p.kinds.owners.DeleteIn(tx, key)

@@ -52,9 +52,12 @@ type Options struct {
 	LogDir  string // run logs, <app>/<number>.jsonl below it
 	Cluster plan.Cluster
 	URL     func(lain.Route) string // how people reach a route
-	Logger  *slog.Logger
-	Now     func() time.Time // nil: time.Now
-	ID      string           // of this process, to mark the runs it drives
+
+	MaxTreeBytes int64 // of a commit's files together; 0: any
+
+	Logger *slog.Logger
+	Now    func() time.Time // nil: time.Now
+	ID     string           // of this process, to mark the runs it drives
 }
 
 // Pipeline drives the runs of all applications. It is safe for concurrent use.
@@ -185,8 +188,8 @@ func (p *Pipeline) Cancel(ctx context.Context, app lain.AppName, number int, why
 		return fault.New(fault.Conflict, "%s of %s has ended already (%s)", run.ID(), app, run.State)
 	}
 	if !e.tryCancel(fault.New(fault.Cancelled, "%s", why)) {
-		return fault.New(fault.Conflict, "%s of %s is being rolled out and can't be cancelled any more", e.run.ID(), app).
-			WithHint("Follow it with: runs attach %s %s", app, e.run.ID())
+		return fault.New(fault.Conflict, "%s of %s is being rolled out and can't be cancelled any more", e.asked.ID(), app).
+			WithHint("Follow it with: runs attach %s %s", app, e.asked.ID())
 	}
 	return nil
 }

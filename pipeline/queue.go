@@ -93,14 +93,14 @@ func (p *Pipeline) forget(ctx context.Context, run lain.Run) {
 
 // enqueue starts e, or lets it wait in the place of an older one. The caller holds mu.
 func (p *Pipeline) enqueue(e *execution, supersede bool) {
-	l := p.lanes[e.run.App]
+	l := p.lanes[e.asked.App]
 	if l == nil {
 		l = &lane{}
-		p.lanes[e.run.App] = l
+		p.lanes[e.asked.App] = l
 	}
-	p.live[lain.NumberKey(e.run.App, e.run.Number)] = e
+	p.live[lain.NumberKey(e.asked.App, e.asked.Number)] = e
 	p.runs.Add(1)
-	newer := fault.New(fault.Conflict, "superseded by %s of %s, which was pushed later", e.run.ID(), e.run.By)
+	newer := fault.New(fault.Conflict, "superseded by %s of %s, which was pushed later", e.asked.ID(), e.asked.By)
 	if l.running == nil {
 		l.running = e
 		go p.drive(e)
@@ -112,10 +112,10 @@ func (p *Pipeline) enqueue(e *execution, supersede bool) {
 	l.waiting = e
 	go p.queue(e)
 	if supersede && l.running.tryCancel(superseded{newer}) {
-		e.log.Report(report.Event{Kind: report.Detail, Text: fmt.Sprintf("%s is stopped for this push", l.running.run.ID())})
+		e.log.Report(report.Event{Kind: report.Detail, Text: fmt.Sprintf("%s is stopped for this push", l.running.asked.ID())})
 		return
 	}
-	e.log.Report(report.Event{Kind: report.Stage, Text: fmt.Sprintf("Waiting for %s of %s", l.running.run.ID(), l.running.run.By)})
+	e.log.Report(report.Event{Kind: report.Stage, Text: fmt.Sprintf("Waiting for %s of %s", l.running.asked.ID(), l.running.asked.By)})
 	e.log.Report(report.Event{Kind: report.Detail, Text: "A push with -o supersede stops it while it builds."})
 }
 
@@ -131,10 +131,10 @@ func (p *Pipeline) queue(e *execution) {
 		p.drive(e)
 	case <-e.ctx.Done():
 		p.mu.Lock()
-		if l := p.lanes[e.run.App]; l.waiting == e {
+		if l := p.lanes[e.asked.App]; l.waiting == e {
 			l.waiting = nil
 		}
-		mine := p.lanes[e.run.App].running == e
+		mine := p.lanes[e.asked.App].running == e
 		p.mu.Unlock()
 		if mine { // its turn came at the same moment
 			p.drive(e)
@@ -149,13 +149,13 @@ func (p *Pipeline) queue(e *execution) {
 func (p *Pipeline) drive(e *execution) {
 	e.execute()
 	p.mu.Lock()
-	l := p.lanes[e.run.App]
+	l := p.lanes[e.asked.App]
 	l.running = l.waiting
 	l.waiting = nil
 	if next := l.running; next != nil {
 		close(next.turn)
 	} else {
-		delete(p.lanes, e.run.App)
+		delete(p.lanes, e.asked.App)
 	}
 	p.mu.Unlock()
 	p.retire(e)
@@ -163,10 +163,10 @@ func (p *Pipeline) drive(e *execution) {
 
 func (p *Pipeline) retire(e *execution) {
 	if err := e.log.Close(); err != nil {
-		p.o.Logger.Error("the log of a run is not whole", "app", e.run.App, "run", e.run.ID(), "error", err)
+		p.o.Logger.Error("the log of a run is not whole", "app", e.asked.App, "run", e.asked.ID(), "error", err)
 	}
 	p.mu.Lock()
-	delete(p.live, lain.NumberKey(e.run.App, e.run.Number))
+	delete(p.live, lain.NumberKey(e.asked.App, e.asked.Number))
 	p.mu.Unlock()
 	e.cancel(nil)
 	close(e.done)

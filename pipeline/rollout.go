@@ -77,8 +77,8 @@ func (e *execution) await(ctx context.Context, wants []lain.ProcWant) error {
 		"the rollout did not begin or end in time; the engine may be away"))
 	defer cancel()
 	told := ""
-	for range e.p.o.Store.Signal(ctx, lain.SeenPrefix+string(e.run.App)+"/") {
-		seen, err := e.p.seenOf(ctx, e.run.App)
+	for range e.p.o.Store.Signal(ctx, lain.SeenPrefix+string(e.asked.App)+"/") {
+		seen, err := e.p.seenOf(ctx, e.asked.App)
 		if err != nil {
 			break
 		}

@@ -28,7 +28,7 @@ func (e *execution) all() error {
 	if e.ctx.Err() != nil {
 		return context.Cause(e.ctx)
 	}
-	repository, err := e.p.o.Repos.Open(e.ctx, e.run.App)
+	repository, err := e.p.o.Repos.Open(e.ctx, e.asked.App)
 	if err != nil {
 		return err
 	}
@@ -40,8 +40,8 @@ func (e *execution) all() error {
 	if err != nil {
 		return err
 	}
-	if e.run.BuildOnly {
-		e.say(report.Result, "%s is built: %s", e.run.Commit.Short(), built.Image)
+	if e.asked.BuildOnly {
+		e.say(report.Result, "%s is built: %s", e.asked.Commit.Short(), built.Image)
 		e.say(report.Detail, "Push without -o build-only to release it; nothing will be built again.")
 		return nil
 	}
@@ -64,15 +64,15 @@ type source struct {
 
 func (e *execution) read(r *repo.Repository) (source, error) {
 	var src source
-	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s of %s", e.run.ID(), e.run.Commit.Short(), e.run.App), func(ctx context.Context) error {
+	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s of %s", e.asked.ID(), e.asked.Commit.Short(), e.asked.App), func(ctx context.Context) error {
 		var err error
-		if src.forced, err = e.p.contained(ctx, r, e.run, e.req.Old); err != nil {
+		if src.forced, err = e.p.contained(ctx, r, e.asked, e.req.Old); err != nil {
 			return err
 		}
-		if src.commit, err = r.Commit(ctx, string(e.run.Commit)); err != nil {
+		if src.commit, err = r.Commit(ctx, string(e.asked.Commit)); err != nil {
 			return err
 		}
-		m, findings, err := readManifest(ctx, r, e.run.App, e.run.Commit)
+		m, findings, err := readManifest(ctx, r, e.asked.App, e.asked.Commit)
 		if err != nil {
 			return err
 		}
@@ -91,9 +91,9 @@ func (e *execution) read(r *repo.Repository) (source, error) {
 // image gives the image of the commit: the one that was built from the same input before, or a new one.
 func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
 	job, err := e.p.o.Builder.Open(e.ctx, builder.Request{
-		App: e.run.App, Run: e.run.Number, Commit: e.run.Commit, CommitTime: src.commit.CommitterTime,
+		App: e.asked.App, Run: e.asked.Number, Commit: e.asked.Commit, CommitTime: src.commit.CommitterTime,
 		Tree: src.commit.Tree, Manifest: src.manifest,
-		Context: func(ctx context.Context) (io.ReadCloser, error) { return r.Archive(ctx, e.run.Commit) },
+		Context: func(ctx context.Context) (io.ReadCloser, error) { return r.Archive(ctx, e.asked.Commit) },
 	}, e)
 	if err != nil {
 		if e.ctx.Err() != nil {
@@ -114,7 +114,7 @@ func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
 
 // former finds an earlier build of the same input whose image is still in the registry.
 func (e *execution) former(key string) (*lain.Build, error) {
-	item, err := e.p.kinds.builds.Get(e.ctx, string(e.run.App)+"/"+key)
+	item, err := e.p.kinds.builds.Get(e.ctx, string(e.asked.App)+"/"+key)
 	if errors.Is(err, state.ErrNotFound) {
 		return nil, nil
 	}
@@ -129,7 +129,7 @@ func (e *execution) former(key string) (*lain.Build, error) {
 }
 
 func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, error) {
-	facts := plan.Facts{HasPrepare: src.manifest.Build.Prepare != nil, HasTest: src.manifest.Test != nil, Built: former, BuildOnly: e.run.BuildOnly}
+	facts := plan.Facts{HasPrepare: src.manifest.Build.Prepare != nil, HasTest: src.manifest.Test != nil, Built: former, BuildOnly: e.asked.BuildOnly}
 	if facts.HasPrepare && former == nil {
 		needs, err := job.NeedsPrepare(e.ctx)
 		if err != nil {
@@ -167,8 +167,8 @@ func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, 
 	if former != nil {
 		return *former, nil
 	}
-	b := lain.Build{App: e.run.App, Key: job.Key(), Commit: e.run.Commit, Tree: src.commit.Tree, Image: image,
-		Prepare: job.PrepareName(), Tested: true, BuiltBy: e.run.Number, Created: e.p.o.Now().UTC()}
+	b := lain.Build{App: e.asked.App, Key: job.Key(), Commit: e.asked.Commit, Tree: src.commit.Tree, Image: image,
+		Prepare: job.PrepareName(), Tested: true, BuiltBy: e.asked.Number, Created: e.p.o.Now().UTC()}
 	_, err := e.p.kinds.builds.Put(e.ctx, string(b.App)+"/"+b.Key, b)
 	return b, err
 }
@@ -186,8 +186,8 @@ func (e *execution) release(src source, built lain.Build) (lain.Release, error) 
 		return lain.Release{}, err
 	}
 	release := lain.Release{
-		App: e.run.App, Commit: e.run.Commit, Tree: src.commit.Tree, Image: built.Image, Procs: procs, Routes: routes,
-		Run: e.run.Number, By: e.run.By, Why: "push", Forced: src.forced, Branch: branchOf(e.run.Ref),
+		App: e.asked.App, Commit: e.asked.Commit, Tree: src.commit.Tree, Image: built.Image, Procs: procs, Routes: routes,
+		Run: e.asked.Number, By: e.asked.By, Why: "push", Forced: src.forced, Branch: branchOf(e.asked.Ref),
 		Status: lain.ReleasePending, Created: e.p.o.Now().UTC(),
 	}
 	for {
@@ -245,5 +245,5 @@ func (e *execution) claim(ctx context.Context, tx *state.Tx, r lain.Release) err
 
 // took is the time the run has taken so far, for people.
 func (e *execution) took() time.Duration {
-	return e.p.o.Now().Sub(e.run.Created).Round(100 * time.Millisecond)
+	return e.p.o.Now().Sub(e.asked.Created).Round(100 * time.Millisecond)
 }

@@ -87,11 +87,11 @@ func (p *Pipeline) takeOver(ctx context.Context, key string) error {
 // enqueueInherited queues without superseding: a dead process may have left one run that moved and one that
 // waited. The caller holds mu.
 func (p *Pipeline) enqueueInherited(e *execution) {
-	p.live[lain.NumberKey(e.run.App, e.run.Number)] = e
+	p.live[lain.NumberKey(e.asked.App, e.asked.Number)] = e
 	p.runs.Add(1)
-	l := p.lanes[e.run.App]
+	l := p.lanes[e.asked.App]
 	if l == nil {
-		p.lanes[e.run.App] = &lane{running: e}
+		p.lanes[e.asked.App] = &lane{running: e}
 		go p.drive(e)
 		return
 	}

@@ -85,7 +85,8 @@ func (r *Repository) Refs(ctx context.Context, prefix string) ([]Ref, error) {
 }
 
 // UpdateRef sets ref to the commit new if it is old now; a zero old means that there must be no such ref.
-// ErrMoved when it is something else. New must be a commit that is there.
+// ErrMoved when it is something else. New must be a commit that is there; below refs/tags a tag object is
+// taken as well.
 func (r *Repository) UpdateRef(ctx context.Context, ref string, new, old lain.Commit) error {
 	if err := checkRef(ref); err != nil {
 		return err
@@ -94,7 +95,8 @@ func (r *Repository) UpdateRef(ctx context.Context, ref string, new, old lain.Co
 	if err != nil {
 		return fmt.Errorf("set %s: %w", ref, err)
 	}
-	if info.Type != "commit" || info.ID != new {
+	tag := info.Type == "tag" && strings.HasPrefix(ref, "refs/tags/")
+	if info.Type != "commit" && !tag || info.Object != new {
 		return fmt.Errorf("set %s: %s is a %s, not a commit", ref, new, info.Type)
 	}
 	zero := lain.Commit(strings.Repeat("0", len(new)))
