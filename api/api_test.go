@@ -1,0 +1,225 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"lain.internal/lain/access"
+	"lain.internal/lain/engine"
+	"lain.internal/lain/gitserver"
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
+	"lain.internal/lain/state"
+	"lain.internal/lain/state/statetest"
+)
+
+// far plays the rooms behind the verbs.
+type far struct {
+	destroyed []lain.AppName
+	denied    access.Action
+	query     engine.LogQuery
+}
+
+func (f *far) Get(context.Context, lain.AppName, int) (lain.Run, error) { return lain.Run{}, nil }
+func (f *far) Wait(_ context.Context, app lain.AppName, n int) (lain.Run, error) {
+	if n == 2 {
+		return lain.Run{App: app, Number: n, State: lain.RunFailed, Reason: "build failed"}, nil
+	}
+	return lain.Run{App: app, Number: n, State: lain.RunDone}, nil
+}
+func (f *far) Follow(_ context.Context, _ lain.AppName, _ int, fn func([]report.Event) error) error {
+	return fn([]report.Event{{Kind: report.Stage, Text: "Building"}})
+}
+func (f *far) Cancel(context.Context, lain.AppName, int, string) error { return nil }
+func (f *far) Create(context.Context, lain.AppName, string, lain.Person) error {
+	return nil
+}
+func (f *far) Destroy(_ context.Context, app lain.AppName, tell func(string)) error {
+	tell("Stopping")
+	f.destroyed = append(f.destroyed, app)
+	return nil
+}
+func (f *far) Logs(_ context.Context, q engine.LogQuery, fn func(engine.LogLine) error) error {
+	f.query = q
+	return fn(engine.LogLine{Proc: "web", Instance: 1, Text: "hi\x1b[2J"})
+}
+func (f *far) Can(_ context.Context, _ lain.Person, a access.Action, _ lain.AppName) error {
+	if a == f.denied {
+		return fault.New(fault.Denied, "no")
+	}
+	return nil
+}
+func (f *far) AddKey(context.Context, lain.Person, string) (string, error) { return "SHA256:x", nil }
+func (f *far) List(context.Context) ([]access.Key, error) {
+	return []access.Key{{Person: "alice", Fingerprint: "SHA256:x", Line: "ssh-ed25519 AAAA"}}, nil
+}
+func (f *far) Remove(context.Context, string) error { return nil }
+
+type rig struct {
+	t   *testing.T
+	api *API
+	far *far
+}
+
+func newRig(t *testing.T) *rig {
+	store, f := statetest.Open(t), &far{}
+	put(t, state.Of[lain.App](store, lain.AppsPrefix), "hello", lain.App{Name: "hello", DeployBranch: "main", Serving: 1, LastRelease: 1, LastRun: 2, By: "alice"})
+	put(t, state.Of[lain.Release](store, lain.ReleasesPrefix), lain.NumberKey("hello", 1), lain.Release{App: "hello", Number: 1, Status: lain.ReleaseServing,
+		Procs: []lain.ProcSpec{{Name: "web", Type: lain.Web, Instances: 2, Port: 80}}, Routes: []lain.Route{{Host: "hello.test", Path: "/", Proc: "web"}}})
+	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 1), lain.Run{App: "hello", Number: 1, State: lain.RunDone})
+	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 2), lain.Run{App: "hello", Number: 2, State: lain.RunFailed, Reason: "build failed"})
+	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
+		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
+	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Apps: f, Logs: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
+		HostKeys: func() []string { return []string{"SHA256:k"} }, SSHPort: 2222, Cluster: "test", Version: "1", Logger: slog.New(slog.DiscardHandler),
+		Now: time.Now, Draining: t.Context()})}
+}
+
+func put[T any](t *testing.T, k state.Kind[T], key string, v T) {
+	t.Helper()
+	if _, err := k.Put(t.Context(), key, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r *rig) do(args ...string) (code int, out, errs string) {
+	var o, e bytes.Buffer
+	code = r.api.Run(r.t.Context(), gitserver.Session{Person: "alice", Fingerprint: "SHA256:x", Local: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 2222},
+		Stdin: strings.NewReader("ssh-ed25519 AAAA"), Stdout: &o, Stderr: &e}, args)
+	return code, o.String(), e.String()
+}
+
+func TestVerbs(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct {
+		words string
+		code  int
+		out   string // in stdout, or in stderr where the code is not 0
+	}{
+		{"", 0, "Verbs:"},
+		{"help", 0, "destroy APP"},
+		{"help logs", 0, "--follow"},
+		{"help nothing", 64, "there is no verb"},
+		{"logs --help", 0, "Example:"},
+		{"setup", 0, "HostName 10.0.0.1"},
+		{"whoami", 0, "alice"},
+		{"apps", 0, "hello  v1"},
+		{"apps create new", 0, "new is made"},
+		{"apps create New", 64, "not an application name"},
+		{"apps create new --object-format md5", 64, "neither sha1 nor sha256"},
+		{"info hello", 0, "http://hello.test/"},
+		{"info other", 66, "there is no application other here"},
+		{"info", 64, "info takes APP"},
+		{"info hello more", 64, "info takes APP"},
+		{"ps hello", 0, "web.1"},
+		{"releases hello", 0, "v1"},
+		{"runs hello", 0, "r-2"},
+		{"runs hello -n 1", 0, "r-2"},
+		{"runs attach hello r-1", 0, "-----> Building"},
+		{"runs attach hello", 1, "r-2 failed: build failed"},
+		{"runs attach hello r-x", 64, "is not a run"},
+		{"runs cancel hello 1", 0, "r-1 is done"},
+		{"logs hello -p web", 0, "web.1: hi"},
+		{"logs hello -p WEB", 64, "not a proc name"},
+		{"logs hello --nothing", 64, "unknown flag"},
+		{"keys list", 0, "SHA256:x"},
+		{"keys add bob", 0, "bob gets in"},
+		{"keys add Bob!", 64, "not a person's name"},
+		{"keys rm SHA256:x", 0, "gone"},
+		{"destroy hello", 64, "--confirm hello"},
+		{"destroy hello --confirm other", 64, "--confirm hello"},
+		{"destroy hello --confirm hello", 0, "hello is gone"},
+		{"rnus hello", 64, "Did you mean: runs"},
+		{"; rm -rf /", 64, "there is no verb"},
+	} {
+		code, out, errs := r.do(strings.Fields(c.words)...)
+		text := out
+		if c.code != 0 {
+			text = errs
+		}
+		if code != c.code || !strings.Contains(text, c.out) {
+			t.Errorf("%q: exit %d, want %d with %q\n%s%s", c.words, code, c.code, c.out, out, errs)
+		}
+	}
+	if len(r.far.destroyed) != 1 {
+		t.Errorf("destroyed %v", r.far.destroyed)
+	}
+}
+
+func TestEveryVerbAnswersJSON(t *testing.T) {
+	r := newRig(t)
+	for _, v := range r.api.verbs {
+		args := strings.Fields(v.name)
+		switch v.args {
+		case "APP", "APP [RUN]":
+			args = append(args, "hello")
+		case "FINGERPRINT":
+			args = append(args, "SHA256:x")
+		}
+		if v.name == "runs attach" {
+			args = append(args, "r-1")
+		}
+		if v.name == "destroy" {
+			args = append(args, "--confirm", "hello")
+		}
+		code, out, errs := r.do(append(args, "--json")...)
+		if code != 0 || !json.Valid([]byte(out)) {
+			t.Errorf("%v --json: exit %d\n%s%s", args, code, out, errs)
+		}
+	}
+}
+
+func TestEveryVerbHasHelp(t *testing.T) {
+	r := newRig(t)
+	for _, v := range r.api.verbs {
+		_, out, _ := r.do(append(strings.Fields(v.name), "--help")...)
+		if v.summary == "" || v.example == "" || v.action == "" || !strings.Contains(out, "ssh lain "+v.example) {
+			t.Errorf("%s:\n%s", v.name, out)
+		}
+	}
+}
+
+func TestWhatIsNotAllowedIsNotDone(t *testing.T) {
+	r := newRig(t)
+	r.far.denied = access.DeleteApp
+	if code, _, _ := r.do("destroy", "hello", "--confirm", "hello"); code != 77 || len(r.far.destroyed) != 0 {
+		t.Errorf("exit %d, destroyed %v", code, r.far.destroyed)
+	}
+}
+
+func TestForeignTextCannotSteerTheTerminal(t *testing.T) {
+	r := newRig(t)
+	for _, args := range [][]string{{"logs", "hello"}, {"\x1b[2Jx"}, {"info", "\x1b]0;x\x07"}, {"runs", "attach", "hello", "r-\x1b[2J"}} {
+		_, out, errs := r.do(args...)
+		if strings.Contains(out+errs, "\x1b") {
+			t.Errorf("%q: %q", args, out+errs)
+		}
+	}
+}
+
+func TestLogsAsksForWhatWasSaid(t *testing.T) {
+	r := newRig(t)
+	r.do("logs", "hello", "-f", "-p", "web", "-n", "7", "--since", "10m")
+	q := r.far.query
+	if !q.Follow || q.Proc != "web" || q.Tail != 7 || time.Since(q.Since).Round(time.Minute) != 10*time.Minute {
+		t.Errorf("%+v", q)
+	}
+}
+
+func TestNear(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{{"runs", "rnus", true}, {"runs", "run", true}, {"logs", "lgs", true}, {"logs", "loggs", true}, {"ps", "psx", true}, {"info", "apps", false}, {"a", "", false}, {"logs", "lxyz", false}, {"apps", "apps", true}} {
+		if near(c.a, c.b) != c.want {
+			t.Errorf("near(%q, %q) = %v", c.a, c.b, !c.want)
+		}
+	}
+}
