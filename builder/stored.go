@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 
@@ -88,10 +89,34 @@ func (b *Builder) Forget(ctx context.Context, app lain.AppName) error {
 			continue
 		}
 		for _, tag := range image.Tags {
-			err = errors.Join(err, b.options.Engine.RemoveImage(ctx, tag))
+			err = errors.Join(err, b.untag(ctx, tag))
 		}
 	}
 	return errors.Join(err, b.forgetManifests(ctx, app))
+}
+
+// releaseTime is how long containers that have ended may hold an image.
+const releaseTime = 20 * time.Second
+
+// untag removes a name from the engine. The engine takes a while to clear away containers that have ended; an
+// image that is still in use after that stays, which costs room and nothing else.
+func (b *Builder) untag(ctx context.Context, tag string) error {
+	deadline := time.NewTimer(releaseTime)
+	defer deadline.Stop()
+	for {
+		err := b.options.Engine.RemoveImage(ctx, tag)
+		if !errors.Is(err, engine.ErrInUse) {
+			return err
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-deadline.C:
+			b.logger.Warn("an image stays in the engine, since a container uses it", "image", tag)
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 func (b *Builder) forgetManifests(ctx context.Context, app lain.AppName) error {

@@ -19,8 +19,11 @@ import (
 	"lain.internal/lain/lain"
 )
 
-// ErrNoImage says that the engine has no image of that name.
-var ErrNoImage = errors.New("no such image in the engine")
+// What callers may test for.
+var (
+	ErrNoImage = errors.New("no such image in the engine")
+	ErrInUse   = errors.New("a container uses the image")
+)
 
 // ImageConfig is what an image says about itself. Everything in it was written by whoever made the image.
 type ImageConfig struct {
@@ -131,12 +134,15 @@ func (e *Engine) Tag(ctx context.Context, ref, name string) error {
 }
 
 // RemoveImage takes a name away from an image, and the image itself with its last name. One that is not
-// there is no error; one that a container uses is.
+// there is no error; one that a container uses is ErrInUse.
 func (e *Engine) RemoveImage(ctx context.Context, ref string) error {
 	return failpoint.Around("engine.image.remove", func() error {
 		_, err := e.api.ImageRemove(ctx, ref, image.RemoveOptions{PruneChildren: true})
 		if cerrdefs.IsNotFound(err) {
 			return nil
+		}
+		if cerrdefs.IsConflict(err) {
+			return fmt.Errorf("remove image %s: %w", ref, ErrInUse)
 		}
 		return imageError("remove", ref, err)
 	})

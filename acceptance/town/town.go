@@ -167,6 +167,7 @@ func (tw *Town) launch(env []string) (*exec.Cmd, error) {
 	argv := append([]string{"env"}, append(append([]string{}, tw.o.Env...), env...)...)
 	argv = append(argv, Bin(tw.o.Binary), "serve")
 	argv = append(argv, tw.flags()...)
+	argv = append(argv, "--address-pool", "10.201.0.0/16") // away from the labs' own networks
 	argv = append(argv, "--admin-key", tw.Key+".pub", "--ssh-addr", fmt.Sprintf(":%d", SSHPort), "--api-addr", fmt.Sprintf(":%d", APIPort))
 	argv = append(argv, tw.o.Args...)
 	cmd := tw.Lab.Exec(context.Background(), "n1", argv...)
