@@ -1,4 +1,5 @@
 # Lain: few verbs. `make` alone prints them.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 .DEFAULT_GOAL := help
 .PHONY: help build demo demo-down test bench lint clean check install
 
@@ -6,9 +7,11 @@ help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: check ## build the binaries into ./bin
-	go build -o bin/ ./cmd/laind ./acceptance/load/lain-load ./acceptance/lab/inlab ./tools/demo/forward
+	go build -ldflags "-X main.version=$(VERSION)" -o bin/ ./cmd/laind
+	go build -o bin/ ./acceptance/load/lain-load ./acceptance/lab/inlab ./tools/demo/forward
 	go build -o bin/make-bases ./examples/bases
-	CGO_ENABLED=0 go build -o bin/ ./cmd/lain-helper ./cmd/lain-hook ./acceptance/testapp
+	CGO_ENABLED=0 go build -o bin/ ./acceptance/testapp
+	CGO_ENABLED=0 go build -ldflags "-s -w" -o bin/ ./cmd/lain-helper ./cmd/lain-hook
 
 demo: check ## push a real application to a real server on this machine (12 min cold, 1 min warm)
 	@tools/demo/demo.sh up
