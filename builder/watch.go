@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"lain.internal/lain/builder/llb"
+	"lain.internal/lain/engine"
 	"lain.internal/lain/lain/report"
 )
 
@@ -16,6 +17,8 @@ const clipMark = "[output clipped, "
 
 const clipWarning = "The engine cut this output. Give dockerd the environment BUILDKIT_STEP_LOG_MAX_SIZE=2147483647 " +
 	"BUILDKIT_STEP_LOG_MAX_SPEED=2147483647 and restart it, and all of it is kept."
+
+const gapWarning = "Lines are missing here: they came faster than Docker Engine 20.10 hands them on. A newer engine keeps them all."
 
 // watcher turns the progress of a solve into events, and remembers what failed.
 type watcher struct {
@@ -90,11 +93,14 @@ func (w *watcher) line(vertex digest.Digest, line string) {
 		w.entries[vertex] = i
 		return
 	}
-	before, _, clipped := strings.Cut(line, clipMark)
+	before, why, clipped := strings.Cut(line, clipMark)
 	if before != "" || !clipped {
 		w.report(report.Output, before)
 	}
-	if clipped {
+	switch {
+	case clipped && strings.HasSuffix(engine.GapMark, why+"\n"):
+		w.report(report.Warning, gapWarning)
+	case clipped:
 		w.report(report.Warning, clipWarning)
 	}
 }

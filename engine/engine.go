@@ -15,6 +15,7 @@ import (
 
 	"github.com/docker/docker/client"
 	buildkit "github.com/moby/buildkit/client"
+	"google.golang.org/grpc"
 
 	"lain.internal/lain/lain"
 )
@@ -56,5 +57,8 @@ func (e *Engine) BuildKit(ctx context.Context) (*buildkit.Client, error) {
 		}),
 		buildkit.WithSessionDialer(func(ctx context.Context, proto string, meta map[string][]string) (net.Conn, error) {
 			return e.api.DialHijack(ctx, "/session", proto, meta)
-		}))
+		}),
+		buildkit.WithGRPCDialOption(grpc.WithChainStreamInterceptor(readAhead)),
+		buildkit.WithGRPCDialOption(grpc.WithInitialWindowSize(statusWindow)),
+		buildkit.WithGRPCDialOption(grpc.WithInitialConnWindowSize(statusWindow)))
 }
