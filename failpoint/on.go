@@ -16,12 +16,16 @@ var (
 	passed = map[string]int{}
 	target = os.Getenv("LAIN_FAILPOINT")
 	record = os.Getenv("LAIN_FAILPOINT_LOG")
+	arm    = os.Getenv("LAIN_FAILPOINT_ARM")
 )
 
 // Hit counts a point, notes it in the record, and ends the process when it is the one asked for.
 func Hit(name string) {
 	mu.Lock()
 	defer mu.Unlock()
+	if !armed() {
+		return
+	}
 	passed[name]++
 	note(fmt.Sprintf("%s#%d", name, passed[name]))
 	if want, nth, ok := strings.Cut(target, "#"); ok && want == name {
@@ -30,6 +34,14 @@ func Hit(name string) {
 			select {} // the signal is on its way: nothing after this point may happen
 		}
 	}
+}
+
+func armed() bool {
+	if arm == "" {
+		return true
+	}
+	_, err := os.Stat(arm)
+	return err == nil
 }
 
 func note(line string) {

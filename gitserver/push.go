@@ -33,9 +33,14 @@ func (h *channel) push(sess Session, app lain.AppName) int {
 	if r.Empty() {
 		h.hintObjectFormat(&sio, sess, r)
 	}
+	last := &ending{w: sio.Stdout}
+	sio.Stdout = last
 	exit, err := r.ReceivePack(h.ctx, sio, pushGrace)
 	if err != nil && !gone(err) {
 		h.s.log.Warn("push", "app", app, "error", err)
+	}
+	if last.says("shallow update not allowed") {
+		_, _ = io.WriteString(sess.Stderr, "lain: your clone is shallow and lacks history that is not here either. Get it, and push again: git fetch --unshallow\n")
 	}
 	return exit
 }
@@ -57,6 +62,24 @@ func goneCause(ctx context.Context) error {
 	}
 	return ErrClientGone
 }
+
+// ending passes on what git says and keeps the end of it, where the fate of each ref stands. git has fixed
+// words for refusals that never reach the hook, and some of them do not tell what to do.
+type ending struct {
+	w    io.Writer
+	last []byte
+}
+
+func (e *ending) Write(p []byte) (int, error) {
+	e.last = append(e.last, p[max(0, len(p)-maxEnding):]...)
+	e.last = e.last[max(0, len(e.last)-maxEnding):]
+	return e.w.Write(p)
+}
+
+func (e *ending) says(words string) bool { return bytes.Contains(e.last, []byte(words)) }
+
+// maxEnding has room for the line of a ref with the longest name.
+const maxEnding = 2 << 10
 
 // hintObjectFormat explains the one way to push that ends without a word: git's client hangs up when its
 // repository is SHA-256 and the server's is SHA-1, and names neither. Its ssh outlives it by a moment, and

@@ -349,7 +349,7 @@ func TestAShallowPushSaysSo(t *testing.T) {
 	l.must(".", "clone", "-q", "--depth=1", "file://"+filepath.Join(l.dir, "hello"), "shallow")
 	stderr, code := l.git("shallow", "push", l.url("hello"), "main")
 	t.Logf("exit %d\n%s", code, stderr)
-	if code != 1 || !strings.Contains(stderr, "(shallow update not allowed)") {
+	if code != 1 || !strings.Contains(stderr, "(shallow update not allowed)") || !strings.Contains(stderr, "push again: git fetch --unshallow") {
 		t.Fatal("not refused")
 	}
 }

@@ -107,8 +107,8 @@ func (p *Pipeline) hostsFree(ctx context.Context, m *manifest.Manifest) error {
 	return nil
 }
 
-// servable refuses a route that this cluster can't serve: https without a certificate, and a host below the
-// cluster's domain that is another application's own, whether there is one of that name yet or not.
+// servable refuses a route that this cluster can't serve: https without a certificate, the cluster's domain
+// itself, and a host below it that is another application's own, whether there is one of that name yet or not.
 func (p *Pipeline) servable(m *manifest.Manifest, r lain.Route) error {
 	if r.HTTPSOnly {
 		return m.At(procLine(m, r.Proc), fault.New(fault.Invalid, "%s is https_only, and this cluster has no certificates yet", r.Proc).
@@ -116,6 +116,10 @@ func (p *Pipeline) servable(m *manifest.Manifest, r lain.Route) error {
 	}
 	for _, domain := range p.o.Cluster.Domains {
 		label, below := strings.CutSuffix(r.Host, "."+domain)
+		if r.Host == domain {
+			return m.At(procLine(m, r.Proc), fault.New(fault.Conflict, "the host %s is the cluster's own", r.Host).
+				WithHint("Choose another mountpoint in lain.yaml."))
+		}
 		if below && label != string(m.AppName) && !strings.HasSuffix(label, "."+string(m.AppName)) {
 			return m.At(procLine(m, r.Proc), hostTaken(r.Host))
 		}

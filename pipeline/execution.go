@@ -136,10 +136,20 @@ func (e *execution) execute() {
 		return
 	}
 	if err := e.all(); err != nil {
-		e.fail(err)
+		e.fail(e.why(err))
 		return
 	}
 	e.end(lain.RunDone, "")
+}
+
+// why is the cause of a cancel, where that is what made err.
+func (e *execution) why(err error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.rolling && e.ctx.Err() != nil {
+		return context.Cause(e.ctx)
+	}
+	return err
 }
 
 // rescue keeps a mistake of ours in one run from harming the others.
@@ -159,14 +169,25 @@ func (e *execution) fail(err error) {
 	if f.Kind == fault.Internal {
 		e.p.o.Logger.Error("run failed by our own mistake", "app", e.asked.App, "run", e.asked.ID(), "error", err)
 	}
-	app, _ := e.p.kinds.apps.Get(e.p.base, string(e.asked.App))
+	app := e.app()
 	lines := fault.Lines(f)
 	e.say(report.Trouble, "%s", lines[0])
 	for _, line := range lines[1:] {
 		e.say(report.Detail, "%s", line)
 	}
-	e.say(report.Detail, "%s", plan.Serving(app.Value))
-	e.end(endState(err), fmt.Sprintf("%s, %s", f.Error(), plan.Serving(app.Value)))
+	e.say(report.Detail, "%s", plan.Serving(app))
+	e.end(endState(err), fmt.Sprintf("%s, %s", f.Error(), plan.Serving(app)))
+}
+
+// app is the application's record, for words about it; a process that gives up can still read it.
+func (e *execution) app() lain.App {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.p.base), 10*time.Second)
+	defer cancel()
+	item, err := e.p.kinds.apps.Get(ctx, string(e.asked.App))
+	if err != nil {
+		e.p.o.Logger.Error("read what serves", "app", e.asked.App, "error", err)
+	}
+	return item.Value
 }
 
 func endState(err error) lain.RunState {

@@ -77,16 +77,17 @@ type Pipeline struct {
 
 // kinds are the records the pipeline reads and writes.
 type kinds struct {
-	apps     state.Kind[lain.App]
-	releases state.Kind[lain.Release]
-	runs     state.Kind[lain.Run]
-	owners   state.Kind[string]
-	wants    state.Kind[lain.ProcWant]
-	seen     state.Kind[lain.ProcSeen]
-	routes   state.Kind[lain.AppRoutes]
-	hosts    state.Kind[lain.HostClaim]
-	builds   state.Kind[lain.Build]
-	routers  state.Kind[lain.RouterSeen]
+	apps      state.Kind[lain.App]
+	releases  state.Kind[lain.Release]
+	runs      state.Kind[lain.Run]
+	owners    state.Kind[string]
+	wants     state.Kind[lain.ProcWant]
+	seen      state.Kind[lain.ProcSeen]
+	routes    state.Kind[lain.AppRoutes]
+	hosts     state.Kind[lain.HostClaim]
+	builds    state.Kind[lain.Build]
+	endpoints state.Kind[lain.Endpoints]
+	routers   state.Kind[lain.RouterSeen]
 }
 
 // Errors that end a run from outside.
@@ -103,29 +104,31 @@ func New(o Options) *Pipeline {
 	}
 	p := &Pipeline{o: o, lanes: map[lain.AppName]*lane{}, live: map[string]*execution{}}
 	p.kinds = kinds{
-		apps:     state.Of[lain.App](o.Store, lain.AppsPrefix),
-		releases: state.Of[lain.Release](o.Store, lain.ReleasesPrefix),
-		runs:     state.Of[lain.Run](o.Store, lain.RunsPrefix),
-		owners:   state.Of[string](o.Store, lain.OwnersPrefix),
-		wants:    state.Of[lain.ProcWant](o.Store, lain.ProcsPrefix),
-		seen:     state.Of[lain.ProcSeen](o.Store, lain.SeenPrefix),
-		routes:   state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
-		hosts:    state.Of[lain.HostClaim](o.Store, lain.HostsPrefix),
-		builds:   state.Of[lain.Build](o.Store, lain.BuildsPrefix),
-		routers:  state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
+		apps:      state.Of[lain.App](o.Store, lain.AppsPrefix),
+		releases:  state.Of[lain.Release](o.Store, lain.ReleasesPrefix),
+		runs:      state.Of[lain.Run](o.Store, lain.RunsPrefix),
+		owners:    state.Of[string](o.Store, lain.OwnersPrefix),
+		wants:     state.Of[lain.ProcWant](o.Store, lain.ProcsPrefix),
+		seen:      state.Of[lain.ProcSeen](o.Store, lain.SeenPrefix),
+		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
+		hosts:     state.Of[lain.HostClaim](o.Store, lain.HostsPrefix),
+		builds:    state.Of[lain.Build](o.Store, lain.BuildsPrefix),
+		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
+		routers:   state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
 	}
 	p.base, p.giveUp = context.WithCancelCause(context.Background())
 	return p
 }
 
 // Drain takes no more runs, tells those that wait to come back, and waits for those that move. When ctx ends
-// first, builds are stopped and marked interrupted, and rollouts are left to the next start. It returns when
-// no run moves any more.
+// first, builds are stopped and marked interrupted, and rollouts are left to the next start. A run whose
+// pusher was answered already is never told to come back: the next start goes on with it. Drain returns when
+// no run moves any more, and may be called again.
 func (p *Pipeline) Drain(ctx context.Context) {
 	p.mu.Lock()
 	p.stopping = true
 	for _, l := range p.lanes {
-		if l.waiting != nil {
+		if l.waiting != nil && !l.waiting.detached() {
 			l.waiting.tryCancel(errStopping)
 		}
 	}
@@ -135,8 +138,20 @@ func (p *Pipeline) Drain(ctx context.Context) {
 	select {
 	case <-done:
 	case <-ctx.Done():
+		p.interrupt()
 		p.giveUp(errLost)
 		<-done
+	}
+}
+
+// interrupt ends the runs that have changed nothing yet, and whose pushers can be told so.
+func (p *Pipeline) interrupt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.live {
+		if !e.detached() {
+			e.tryCancel(errStopping)
+		}
 	}
 }
 

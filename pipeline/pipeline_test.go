@@ -364,6 +364,37 @@ func TestAFailedReleaseGoesBack(t *testing.T) {
 	}
 }
 
+// A run whose release is taken back has not ended while a router still sends requests to that release.
+func TestAReturnWaitsForTheRouters(t *testing.T) {
+	w := newWorld(t)
+	w.engine(func(want lain.ProcWant) lain.ProcSeen {
+		e := lain.Endpoints{App: "hello", Proc: "web", Addresses: []string{fmt.Sprint("10.0.0.1:", want.Attempt)}}
+		if _, err := state.Of[lain.Endpoints](w.store, lain.EndpointsPrefix).Put(t.Context(), "hello/web", e); err != nil {
+			t.Error(err)
+		}
+		return sick(1)(want)
+	})
+	w.wait(w.submit(w.commit(goodManifest, "one")))
+	run := w.submit(w.commit(goodManifest, "two"))
+	for range w.store.Signal(t.Context(), lain.SeenPrefix) { // until the return is made true
+		item, err := state.Of[lain.ProcSeen](w.store, lain.SeenPrefix).Get(t.Context(), "hello/web")
+		if err == nil && item.Value.Attempt == plan.ReturnAttempt(run.Number) {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if s, err := w.p.Wait(ctx, "hello", run.Number); err == nil {
+		t.Fatalf("the run ended as %s although no router has taken the endpoints", s.State)
+	}
+	if _, err := state.Of[lain.RouterSeen](w.store, lain.NodesPrefix).Put(t.Context(), "here/router", lain.RouterSeen{Node: "here", Revision: 1 << 40}); err != nil {
+		t.Fatal(err)
+	}
+	if s := w.wait(run); s.State != lain.RunFailed {
+		t.Errorf("%s: %s", s.State, s.Reason)
+	}
+}
+
 func TestAFailedFirstReleaseLeavesNothingServing(t *testing.T) {
 	w := newWorld(t)
 	w.engine(sick())
@@ -512,9 +543,48 @@ func TestBuildOnlyLeavesTheBranch(t *testing.T) {
 
 // die stops the pipeline as SIGKILL would: nothing more is written by it.
 func (w *world) die() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	w.p.Drain(ctx)
+	w.p.giveUp(errLost)
+	w.p.runs.Wait()
+}
+
+func TestDrain(t *testing.T) {
+	ended := func(t *testing.T) context.Context {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		return ctx
+	}
+	t.Run("a build that takes too long is interrupted, and its pusher told", func(t *testing.T) {
+		w := newWorld(t)
+		w.engine(serves)
+		w.wait(w.submit(w.commit(goodManifest, "one")))
+		begun, _ := w.blocked()
+		run := w.submit(w.commit(goodManifest, "two"))
+		<-begun
+		w.p.Drain(ended(t))
+		s := w.wait(run)
+		if s.State != lain.RunInterrupted || !strings.Contains(s.Reason, "nothing was changed, v1 still serves") {
+			t.Errorf("%s: %s", s.State, s.Reason)
+		}
+	})
+	t.Run("what was answered already goes on after the next start", func(t *testing.T) {
+		w := newWorld(t)
+		w.engine(serves)
+		begun, release := w.blocked()
+		builds := w.submit(w.commit(goodManifest, "one"), func(r *lain.RunRequest) { r.Detach = true })
+		<-begun
+		waits := w.submit(w.commit(goodManifest, "two"), func(r *lain.RunRequest) { r.Detach = true })
+		w.p.Drain(ended(t))
+		release()
+		w.restart("second")
+		if err := w.p.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range []lain.Run{builds, waits} {
+			if s := w.wait(run); s.State != lain.RunDone {
+				t.Errorf("%s is %s: %s", s.ID(), s.State, s.Reason)
+			}
+		}
+	})
 }
 
 func TestTakeover(t *testing.T) {
@@ -644,6 +714,7 @@ func TestRoutesThatCanNotBeServedAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for name, c := range map[string]struct{ lines, want string }{
 		"a host of an application to come": {"  mountpoint: [other.example.test]\n", "lain.yaml:5: the host other.example.test belongs to another application"},
+		"the cluster's own host":           {"  mountpoint: [example.test]\n", "lain.yaml:5: the host example.test is the cluster's own"},
 		"https without a certificate":      {"  https_only: true\n", "lain.yaml:5: web is https_only"},
 	} {
 		if _, err := w.trySubmit(w.commit(goodManifest+c.lines, name)); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -652,6 +723,19 @@ func TestRoutesThatCanNotBeServedAreRefused(t *testing.T) {
 	}
 	if _, err := w.trySubmit(w.commit(goodManifest+"  mountpoint: [api.hello.example.test]\n", "own")); err != nil {
 		t.Errorf("a host below its own: %v", err)
+	}
+}
+
+func TestATreeThatIsTooLargeIsRefused(t *testing.T) {
+	w := newWorld(t)
+	c := w.commit(goodManifest, "0123456789")
+	w.p.o.MaxTreeBytes = int64(len(goodManifest)) + 9
+	if _, err := w.trySubmit(c); err == nil || !strings.Contains(err.Error(), `"lain.yaml" is where it is too much`) {
+		t.Errorf("one byte too many: %v", err)
+	}
+	w.p.o.MaxTreeBytes++
+	if _, err := w.trySubmit(c); err != nil {
+		t.Errorf("as many as may be: %v", err)
 	}
 }
 

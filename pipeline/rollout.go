@@ -306,7 +306,7 @@ func (e *execution) finish(ctx context.Context, r lain.Release) error {
 }
 
 // takeBack wishes for the release that served before, puts its routes back, and marks r as failed. It waits
-// until the former release serves alone again.
+// until the former release serves alone again and every router sends requests to it.
 func (e *execution) takeBack(ctx context.Context, r lain.Release, reason string) error {
 	good, err := e.p.lastGood(ctx, r.App)
 	if err != nil {
@@ -316,6 +316,10 @@ func (e *execution) takeBack(ctx context.Context, r lain.Release, reason string)
 		e.say(report.Detail, "Taking %s back; nothing served before it", r.Version())
 	} else {
 		e.say(report.Stage, "Returning to %s", good.Version())
+	}
+	routed, err := e.p.routed(ctx, r.App) // routers say nothing about routes that were never there
+	if err != nil {
+		return err
 	}
 	wants := plan.Wants(good, plan.ReturnAttempt(r.Run))
 	tx := e.p.o.Store.Begin("return")
@@ -333,10 +337,36 @@ func (e *execution) takeBack(ctx context.Context, r lain.Release, reason string)
 	if _, err := e.endRelease(ctx, tx, r.App, r.Number, lain.ReleaseFailed, reason); err != nil {
 		return err
 	}
-	if _, err := tx.Commit(ctx); err != nil {
+	revision, err := tx.Commit(ctx)
+	if err != nil {
 		return err
 	}
-	return e.await(ctx, wants)
+	if err := e.await(ctx, wants); err != nil || !routed {
+		return err
+	}
+	moved, err := e.p.endpointsRevision(ctx, r.App)
+	if err != nil {
+		return err
+	}
+	return e.p.awaitRouters(ctx, r.App, max(revision, moved))
+}
+
+// routed reports whether the application has routes.
+func (p *Pipeline) routed(ctx context.Context, app lain.AppName) (bool, error) {
+	_, err := p.kinds.routes.Get(ctx, string(app))
+	if errors.Is(err, state.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// endpointsRevision is the revision of the newest write of an application's endpoints.
+func (p *Pipeline) endpointsRevision(ctx context.Context, app lain.AppName) (newest int64, err error) {
+	items, _, err := p.kinds.endpoints.List(ctx, string(app)+"/")
+	for _, i := range items {
+		newest = max(newest, i.Revision)
+	}
+	return newest, err
 }
 
 // lastGood is the release that serves; a zero release (with the name set) where none does.

@@ -41,6 +41,7 @@ type Config struct {
 	GitUID          uint32        `yaml:"git-uid"`
 	MaxBuilds       int           `yaml:"max-builds"`
 	MaxPushBytes    int64         `yaml:"max-push-bytes"`
+	MaxTreeBytes    int64         `yaml:"max-tree-bytes"`
 	DefaultMemory   int64         `yaml:"default-memory"`
 	DrainTimeout    time.Duration `yaml:"drain-timeout"`
 }
@@ -63,6 +64,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Uint32Var(&c.GitUID, "git-uid", 64646, "user and group id that git's programs run as; needs no entry in passwd")
 	f.IntVar(&c.MaxBuilds, "max-builds", 2, "builds at once")
 	f.Int64Var(&c.MaxPushBytes, "max-push-bytes", 2<<30, "the largest push that is taken, in bytes of its pack")
+	f.Int64Var(&c.MaxTreeBytes, "max-tree-bytes", 1<<30, "the largest commit that is built, in bytes of all its files together")
 	f.Int64Var(&c.DefaultMemory, "default-memory", 256<<20, "memory limit of an instance without memory: in its lain.yaml, in bytes")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", 60*time.Second, "how long SIGTERM waits for runs")
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -16,6 +17,7 @@ import (
 	"lain.internal/lain/api"
 	"lain.internal/lain/builder"
 	"lain.internal/lain/builder/registry"
+	"lain.internal/lain/builder/source"
 	"lain.internal/lain/engine"
 	"lain.internal/lain/gitserver"
 	"lain.internal/lain/gitserver/repo"
@@ -32,6 +34,9 @@ import (
 
 // engineWait is how long a start waits for an engine that is still coming up.
 const engineWait = 60 * time.Second
+
+// sayGoodbye is how much longer than for runs a stop waits for sessions, so that pushers can be told.
+const sayGoodbye = 10 * time.Second
 
 // startAPI answers /healthz (503 until everything is up) and /metrics.
 func (s *server) startAPI(context.Context) error {
@@ -197,24 +202,26 @@ func (s *server) startPipeline(ctx context.Context) error {
 	}
 	s.repos = repos
 	b, err := builder.New(builder.Options{Engine: s.engine, RegistryHost: s.c.RegistryAddr, RegistryAuth: s.registryAuth(),
-		WorkDir: s.dataDir("builds"), MaxBuilds: s.c.MaxBuilds, Logger: s.log})
+		WorkDir: s.dataDir("builds"), MaxBuilds: s.c.MaxBuilds, Source: source.Options{MaxBytes: s.c.MaxTreeBytes}, Logger: s.log})
 	if err != nil {
 		return err
 	}
 	s.builder = b
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, LogDir: s.dataDir("runs"),
-		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, URL: s.url, Logger: s.log, ID: rand.Text()})
-	s.onStop("pipeline", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, s.c.DrainTimeout)
-		defer cancel()
-		s.pipeline.Drain(ctx)
-		return nil
-	})
+		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, URL: s.url, Logger: s.log, ID: rand.Text()})
+	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err
 	}
 	s.loop("retention", s.pipeline.Retain)
 	return nil
+}
+
+// drainRuns waits for runs as long as it may. It can be repeated.
+func (s *server) drainRuns(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.c.DrainTimeout)
+	defer cancel()
+	s.pipeline.Drain(ctx)
 }
 
 // url is a route as people reach it.
@@ -252,7 +259,10 @@ func (s *server) startSSH(ctx context.Context) error {
 	}()
 	s.onStop("ssh", func(ctx context.Context) error {
 		drain(gitserver.ErrStopping) // verbs that only watch end at once; the others are waited for
-		ctx, cancel := context.WithTimeout(ctx, s.c.DrainTimeout)
+		var runs sync.WaitGroup
+		runs.Go(func() { s.drainRuns(ctx) }) // meanwhile, so that pushers learn how their runs end
+		defer runs.Wait()
+		ctx, cancel := context.WithTimeout(ctx, s.c.DrainTimeout+sayGoodbye)
 		defer cancel()
 		return s.git.Shutdown(ctx)
 	})

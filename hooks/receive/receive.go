@@ -99,7 +99,8 @@ func (r *Receiver) ClosePush(_ gitserver.Session, app lain.AppName) {
 	}
 }
 
-// Receive answers every command of a push, the deploy branch last.
+// Receive answers every command of a push: the deploy branch behind the others, but before the tags of a first
+// push, which have no application yet.
 func (r *Receiver) Receive(ctx context.Context, push gitserver.Push) []gitserver.Answer {
 	out := report.Func(func(e report.Event) { io.WriteString(push.Progress, report.Draw(e)) })
 	options, err := parseOptions(push.Options)
@@ -111,13 +112,16 @@ func (r *Receiver) Receive(ctx context.Context, push gitserver.Push) []gitserver
 		r.Logger.Error("read the application of a push", "app", push.App, "error", err)
 		return refuseAll(push.Commands, out, fault.Of(err))
 	}
+	app.Name = push.App
 	var answers []gitserver.Answer
-	var last []sorted
+	var last, tags []sorted
 	for _, c := range sort(app, exists, push.Atomic, push.Commands) {
-		switch c.Verdict {
-		case deploy:
+		switch {
+		case c.Verdict == deploy:
 			last = append(last, c)
-		case keep:
+		case c.Verdict == keep && !exists:
+			tags = append(tags, c)
+		case c.Verdict == keep:
 			answers = append(answers, r.keep(ctx, push, c))
 		default:
 			answers = append(answers, refusal(c.Ref, c.Reason))
@@ -128,6 +132,9 @@ func (r *Receiver) Receive(ctx context.Context, push gitserver.Push) []gitserver
 	}
 	for _, c := range last {
 		answers = append(answers, r.deploy(ctx, push, c, options, out))
+	}
+	for _, c := range tags {
+		answers = append(answers, r.keepLate(ctx, push, c))
 	}
 	return answers
 }
@@ -171,6 +178,15 @@ func (r *Receiver) keep(ctx context.Context, push gitserver.Push, c sorted) gits
 	return gitserver.Answer{Ref: c.Ref}
 }
 
+// keepLate moves a tag that came with a first push, if that made an application.
+func (r *Receiver) keepLate(ctx context.Context, push gitserver.Push, c sorted) gitserver.Answer {
+	_, exists, err := r.Apps.App(ctx, push.App)
+	if err != nil || !exists {
+		return refusal(c.Ref, "the tag was not taken, since no application was made")
+	}
+	return r.keep(ctx, push, c)
+}
+
 // deploy turns a command into a run and waits for its outcome.
 func (r *Receiver) deploy(ctx context.Context, push gitserver.Push, c sorted, o Options, out report.Reporter) gitserver.Answer {
 	run, err := r.submit(ctx, push, c, o)
@@ -189,7 +205,7 @@ func (r *Receiver) deploy(ctx context.Context, push gitserver.Push, c sorted, o 
 		return gitserver.Answer{Ref: c.Ref, NewRef: runRef, New: c.New}
 	}
 	ended, err := r.follow(ctx, push, run)
-	if err != nil {
+	if err != nil || ended.Ended.IsZero() { // one of us goes; the next start of the server ends the run
 		return refusal(c.Ref, fmt.Sprintf("the outcome of %s is not known; see runs attach %s %s", run.ID(), push.App, run.ID()))
 	}
 	return answer(c, ended, runRef)

@@ -69,12 +69,14 @@ func deployBranch(app lain.App, commands []gitserver.Command) string {
 	return "main"
 }
 
-// sort gives every command of a push its verdict. exists tells whether the application was made before.
+// sort gives every command of a push its verdict. exists tells whether the application was made before; of one
+// that was not, app holds the name only.
 func sort(app lain.App, exists, atomic bool, commands []gitserver.Command) []sorted {
 	branch := deployBranch(app, commands)
 	var out []sorted
+	makes := slices.ContainsFunc(commands, func(c gitserver.Command) bool { return c.Ref == "refs/heads/"+branch && !c.New.IsZero() })
 	for _, c := range commands {
-		out = append(out, judge(c, branch, exists))
+		out = append(out, judge(c, app.Name, branch, exists || makes))
 	}
 	if atomic && len(commands) > 1 && slices.ContainsFunc(out, func(s sorted) bool { return s.Verdict == deploy }) {
 		for i := range out {
@@ -84,20 +86,21 @@ func sort(app lain.App, exists, atomic bool, commands []gitserver.Command) []sor
 	return out
 }
 
-func judge(c gitserver.Command, branch string, exists bool) sorted {
+// judge decides about one ref. lives tells whether there is an application, or this push would make it.
+func judge(c gitserver.Command, app lain.AppName, branch string, lives bool) sorted {
 	s := sorted{Command: c, Verdict: refuse}
 	name, isBranch := strings.CutPrefix(c.Ref, "refs/heads/")
 	switch {
 	case isBranch && name == branch && c.New.IsZero():
 		s.Reason = branch + " is what deploys and can't be deleted"
-		s.Hint = "To remove the application: destroy APP --confirm APP"
+		s.Hint = fmt.Sprintf("To remove the application: destroy %s --confirm %s", app, app)
 	case isBranch && name == branch:
 		s.Verdict = deploy
 	case isBranch && c.New.IsZero():
 		s.Reason = "there is no such branch here; only " + branch + " is kept"
 	case isBranch:
 		s.Reason = "only " + branch + " deploys; to deploy this branch: git push lain " + name + ":" + branch
-	case strings.HasPrefix(c.Ref, "refs/tags/") && !exists:
+	case strings.HasPrefix(c.Ref, "refs/tags/") && !lives:
 		s.Reason = "a tag alone makes no application; push " + branch + " first"
 	case strings.HasPrefix(c.Ref, "refs/tags/"):
 		s.Verdict = keep

@@ -47,7 +47,7 @@ func TestSort(t *testing.T) {
 		{"a tag", old, true, false, []string{"refs/tags/v1"}, []verdict{keep}, ""},
 		{"a tag beside main", old, true, false, []string{"refs/tags/v1", "refs/heads/main"}, []verdict{keep, deploy}, ""},
 		{"a tag alone, of nothing", lain.App{}, false, false, []string{"refs/tags/v1"}, []verdict{refuse}, "a tag alone makes no application"},
-		{"a tag with a first main", lain.App{}, false, false, []string{"refs/tags/v1", "refs/heads/main"}, []verdict{refuse, deploy}, "a tag alone"},
+		{"a tag with a first main", lain.App{}, false, false, []string{"refs/tags/v1", "refs/heads/main"}, []verdict{keep, deploy}, ""},
 		{"notes", old, true, false, []string{"refs/notes/commits"}, []verdict{refuse}, "only the branch main and tags are taken"},
 		{"our own refs", old, true, false, []string{"refs/releases/v1"}, []verdict{refuse}, "only the branch main and tags are taken"},
 		{"atomic with main alone", old, true, true, []string{"refs/heads/main"}, []verdict{deploy}, ""},
