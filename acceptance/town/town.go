@@ -103,8 +103,11 @@ func (tw *Town) furnish(ctx context.Context) error {
 	return tw.Start(ctx)
 }
 
-// Bin is the path of a built program.
+// Bin is the path of a built program; one that lies elsewhere is named by its path.
 func Bin(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
 	dir := os.Getenv("LAIN_BIN")
 	if dir == "" {
 		panic("LAIN_BIN must name the folder of the built programs: run make test")

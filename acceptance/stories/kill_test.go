@@ -1,0 +1,250 @@
+//go:build acceptance
+
+package stories
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lain.internal/lain/acceptance/town"
+)
+
+// victims is how many towns share the list of points. Two fit a machine of two cores.
+const victims = 2
+
+// A server that dies before or after any of the writes of a push is started again: then the branch names the
+// commit that serves, which is the old or the new one; the pusher was told success only if it is the new one;
+// no request was lost meanwhile; and the next push goes through.
+func TestKillAtEveryWriteOfAPush(t *testing.T) {
+	var all []*victim
+	for range victims {
+		all = append(all, newVictim(t))
+	}
+	points := only(all[0].record())
+	t.Logf("%d points: %s", len(points), strings.Join(points, " "))
+	for i, v := range all {
+		t.Run(fmt.Sprint("town", i), func(t *testing.T) {
+			t.Parallel()
+			var mine []string
+			for k := i; k < len(points); k += victims {
+				mine = append(mine, points[k])
+			}
+			v.dieAtEach(t, mine)
+		})
+	}
+}
+
+// only leaves the points whose name holds LAIN_POINTS, for a look at some of them.
+func only(points []string) []string {
+	part := os.Getenv("LAIN_POINTS")
+	return slices.DeleteFunc(points, func(p string) bool { return !strings.Contains(p, part) })
+}
+
+// victim is an application that serves on a server that dies.
+type victim struct {
+	t        *testing.T
+	tw       *town.Town
+	app      *town.App
+	watch    *town.Watch
+	versions map[string]string // by commit
+	serving  string            // the commit
+}
+
+func newVictim(t *testing.T) *victim {
+	t.Helper()
+	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
+	v := &victim{t: t, tw: tw, app: tw.NewApp(t, "victim"), versions: map[string]string{}}
+	v.serving = v.app.Head()
+	v.versions[v.serving] = "one"
+	v.app.MustPush()
+	v.watch = v.app.Watch()
+	return v
+}
+
+// change commits a new version.
+func (v *victim) change() string {
+	version := fmt.Sprintf("version-%d", len(v.versions)+1)
+	commit := v.app.Change(version)
+	v.versions[commit] = version
+	return commit
+}
+
+// restart starts the server with other failpoints.
+func (v *victim) restart(env []string) error {
+	if err := v.tw.Kill(); err != nil {
+		return err
+	}
+	return v.tw.Start(v.t.Context(), env...)
+}
+
+// record lists the points that a push passes, from its first byte until all has settled: each name's first and
+// last time.
+func (v *victim) record() []string {
+	v.t.Helper()
+	log := filepath.Join(v.t.TempDir(), "points")
+	if err := v.restart(v.tw.Failpoint("", log)); err != nil {
+		v.t.Fatal(err)
+	}
+	v.serving = v.change()
+	must(v.t, v.tw.Arm())
+	v.app.MustPush()
+	must(v.t, v.app.Settled())
+	must(v.t, v.tw.Disarm())
+	f, err := os.Open(log)
+	must(v.t, err)
+	defer f.Close()
+	var names []string
+	last := map[string]string{}
+	for s := bufio.NewScanner(f); s.Scan(); {
+		name, n, _ := strings.Cut(s.Text(), "#")
+		if last[name] == "" {
+			names = append(names, name)
+		}
+		last[name] = n
+	}
+	var points []string
+	for _, name := range names {
+		points = append(points, name+"#1")
+		if last[name] != "1" {
+			points = append(points, name+"#"+last[name])
+		}
+	}
+	return points
+}
+
+func (v *victim) dieAtEach(t *testing.T, points []string) {
+	var broken []string
+	for _, point := range points {
+		began := time.Now()
+		what, err := v.dieAt(point)
+		t.Logf("%-40s %4.1f s  %s", point, time.Since(began).Seconds(), what)
+		if err != nil {
+			broken = append(broken, fmt.Sprintf("%s: %v", point, err))
+			t.Errorf("%s: %v", point, err)
+		}
+	}
+	if len(broken) > 0 {
+		t.Errorf("%d of %d points are broken:\n%s", len(broken), len(points), strings.Join(broken, "\n"))
+	}
+}
+
+// dieAt pushes to a server that dies at the point, and tells what happened and what is wrong afterwards.
+func (v *victim) dieAt(point string) (what string, err error) {
+	if err := v.restart(v.tw.Failpoint(point, "")); err != nil {
+		return "", err
+	}
+	commit := v.change()
+	must(v.t, v.tw.Arm())
+	code, died := v.push()
+	must(v.t, v.tw.Disarm())
+	what = fmt.Sprintf("push ended with %d", code)
+	if !died {
+		what += " (the point was not passed)"
+	}
+	if err := v.restart(nil); err != nil {
+		return what, fmt.Errorf("the next start: %w", err)
+	}
+	if err := v.app.Settled(); err != nil {
+		return what, err
+	}
+	outcome, err := v.judge(commit, code)
+	if err != nil {
+		return what + outcome, err
+	}
+	commit = v.change()
+	if r := v.app.Push(); r.Code != 0 {
+		return what + outcome, fmt.Errorf("the next push ended with %d:\n%s", r.Code, r.All())
+	}
+	v.serving = commit
+	again, err := v.judge(commit, 0)
+	return what + outcome + ", then" + again, err
+}
+
+// push pushes until it has ended and the server has died, if it dies.
+func (v *victim) push() (code int, died bool) {
+	p := v.app.BeginPush()
+	code = p.Wait().Code
+	select {
+	case <-v.tw.Exited():
+		return code, true
+	case <-time.After(2 * time.Second): // what comes after the answer may be passed still
+		return code, false
+	}
+}
+
+// judge compares what main names and what serves, and makes it what is expected next.
+func (v *victim) judge(pushed string, code int) (what string, err error) {
+	main := v.app.RemoteMain()
+	version, err := v.app.Version()
+	what = fmt.Sprintf(" %s serves", version)
+	lost, _ := v.watch.Lost()
+	switch {
+	case err != nil:
+		return what, err
+	case main != v.serving && main != pushed:
+		return what, fmt.Errorf("main names %q, neither the old commit %s nor the pushed one %s", main, v.serving, pushed)
+	case version != v.versions[main]:
+		return what, fmt.Errorf("main names %s, which is %s, but %s serves", main, v.versions[main], version)
+	case code == 0 && main != pushed:
+		return what, fmt.Errorf("the push succeeded, but %s serves", version)
+	}
+	v.serving = main
+	if len(lost) > 0 {
+		return what, fmt.Errorf("%d requests were lost:\n%s", len(lost), strings.Join(lost[:min(5, len(lost))], "\n"))
+	}
+	return what, nil
+}
+
+// The same for the push that makes an application: either nothing serves and main names nothing, or both are
+// the pushed commit.
+func TestKillDuringAFirstPush(t *testing.T) {
+	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
+	for _, point := range only([]string{
+		"git.create:before#1", "git.create:after#1", "state.commit.run:before#1", "state.commit.run:after#1",
+		"state.commit.release:after#1", "engine.network.create:after#1", "engine.service.create:before#1", "engine.service.create:after#1",
+		"state.put.routes:after#1", "state.commit.serves:before#1", "state.commit.serves:after#1", "git.updateref:before#1",
+		"git.sethead:after#1", "state.commit.run.end:before#1",
+	}) {
+		t.Run(strings.NewReplacer(":", "-", "#", "-").Replace(point), func(t *testing.T) {
+			v := &victim{t: t, tw: tw, app: tw.NewApp(t, "first"), watch: &town.Watch{}, versions: map[string]string{"": ""}}
+			must(v.t, v.restart(tw.Failpoint(point, "")))
+			commit := v.app.Head()
+			v.versions[commit] = "one"
+			must(v.t, tw.Arm())
+			code, died := v.push()
+			must(v.t, tw.Disarm())
+			must(v.t, v.restart(nil))
+			must(v.t, v.app.Settled())
+			if !died {
+				t.Errorf("the server never came to %s", point)
+			}
+			if main := v.app.RemoteMain(); main == "" {
+				v.servesNothing(code)
+			} else if _, err := v.judge(commit, code); err != nil {
+				t.Error(err)
+			}
+			commit = v.change()
+			v.app.MustPush()
+			if _, err := v.judge(commit, 0); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// servesNothing checks an application that has no branch.
+func (v *victim) servesNothing(code int) {
+	v.t.Helper()
+	if code == 0 {
+		v.t.Error("the push succeeded, but main names nothing")
+	}
+	if version, err := v.app.Version(); err == nil {
+		v.t.Errorf("main names nothing, but %s serves", version)
+	}
+}
