@@ -151,6 +151,12 @@ func (l *Lab) Exec(ctx context.Context, node string, argv ...string) *exec.Cmd {
 	return cmd
 }
 
+// ExecPrefix is what to put before a command so that it runs inside a node: no word of it holds a space.
+func (l *Lab) ExecPrefix(node string) ([]string, error) {
+	path, err := script()
+	return []string{"env", "SWARM_LAB_NAME=" + l.slot.name, "SWARM_LAB_NET=" + l.slot.net, "SWARM_LAB_DIR=" + l.slot.dir(), "bash", path, "exec", node}, err
+}
+
 // Signal sends a signal to the command that Exec started. It fails where the command has ended, or has not
 // come up yet.
 func Signal(cmd *exec.Cmd, sig syscall.Signal) error {

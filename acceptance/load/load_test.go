@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -111,8 +112,10 @@ func TestLoad_KeptConnectionsAreUsedAgain(t *testing.T) {
 // The very thing that net/http's client would hide: a reused connection closed instead of an answer.
 func TestLoad_CountsEachLossOnce(t *testing.T) {
 	var seen, dropped atomic.Int64
+	var known sync.Map // connections that have had an answer already
 	s := server(t, func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Close || seen.Add(1)%10 != 0 {
+		_, again := known.LoadOrStore(r.RemoteAddr, true)
+		if r.Close || !again || seen.Add(1)%10 != 0 {
 			return false
 		}
 		dropped.Add(1)

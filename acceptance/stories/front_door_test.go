@@ -110,7 +110,7 @@ func TestHostileCommands_AreRefusedAndNothingIsRunOrMade(t *testing.T) {
 	names := []string{"", "''", `""`, ".", "..", "/", "//", "../" + mark, "'../" + mark + "'", "/../../etc/" + mark, "/etc/" + mark, mark + "/..", mark + "/hooks", "a/" + mark,
 		"~root/" + mark, "~/" + mark, "$(" + touch + ")", "'$(" + touch + ")'", "`" + touch + "`", mark + ";" + touch, "'" + mark + "'; " + touch, mark + "|" + touch, mark + "&&" + touch, mark + "\n" + touch, mark + "\r",
 		"'" + mark + "' 'two'", "'" + mark, mark + "'", `"` + mark + "'", "'" + mark + `\'x'`, "--upload-pack=" + touch, "--receive-pack=" + touch, "-oProxyCommand=" + touch, "-" + mark, "--", "-- " + mark, "--strict " + mark,
-		mark + ".git.git", mark + ".GIT", strings.ToUpper(mark), mark + "\x00x", mark + "\x1b[2J", mark + "\xff", mark + "é", mark + "​", mark + "%2e%2e", mark + "%00", mark + ":x", mark + "@x", mark + "*", mark + "?", "-", mark + "-",
+		mark + ".git.git", mark + ".GIT", strings.ToUpper(mark), mark + "\x00x", mark + "\x1b[2J", mark + "\xff", mark + "é", mark + "\u200b", mark + "%2e%2e", mark + "%00", mark + ":x", mark + "@x", mark + "*", mark + "?", "-", mark + "-",
 		"lain", "service", "resource", "portal", mark + strings.Repeat("x", 40), strings.Repeat(mark, 5000), strings.Repeat("../", 1000) + mark, strings.Repeat(mark, 10000), ">" + pwned, "<" + pwned, "#", "!", "$IFS", "${HOME}", "file:///" + mark, "ssh://x/" + mark}
 	var commands []string
 	for _, n := range names {

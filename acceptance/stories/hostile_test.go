@@ -104,7 +104,7 @@ func TestHostileNames_AreRefusedWithASentence(t *testing.T) {
 	} {
 		r := v.push(v.around(leaf{"100644", c.name, v.blob("x")}))
 		r.Refused(t, c.reason, "cannot be built")
-		if strings.ContainsAny(r.Stderr, "\x1b\xff") {
+		if strings.Contains(r.Stderr, "\x1b") || strings.Contains(r.Stderr, "\xff") {
 			t.Errorf("the refusal carries the hostile name's bytes:\n%q", r.Stderr)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"lain.internal/lain/api"
 	"lain.internal/lain/builder"
 	"lain.internal/lain/builder/registry"
-	"lain.internal/lain/builder/source"
 	"lain.internal/lain/engine"
 	"lain.internal/lain/gitserver"
 	"lain.internal/lain/gitserver/repo"
@@ -201,8 +200,10 @@ func (s *server) startPipeline(ctx context.Context) error {
 		return err
 	}
 	s.repos = repos
-	b, err := builder.New(builder.Options{Engine: s.engine, RegistryHost: s.c.RegistryAddr, RegistryAuth: s.registryAuth(),
-		WorkDir: s.dataDir("builds"), MaxBuilds: s.c.MaxBuilds, Source: source.Options{MaxBytes: s.c.MaxTreeBytes}, Logger: s.log})
+	building := builder.Options{Engine: s.engine, RegistryHost: s.c.RegistryAddr, RegistryAuth: s.registryAuth(),
+		WorkDir: s.dataDir("builds"), MaxBuilds: s.c.MaxBuilds, Logger: s.log}
+	building.Source.MaxBytes = s.c.MaxTreeBytes
+	b, err := builder.New(building)
 	if err != nil {
 		return err
 	}

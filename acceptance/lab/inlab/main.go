@@ -4,7 +4,8 @@
 //	inlab -sweep
 //
 // The command finds the engine of n1 in LAIN_TEST_DOCKER_HOST, the node's address in LAIN_TEST_NODE_IP and
-// this machine's address on the same network in LAIN_TEST_HOST_IP. With -sweep it only removes the labs
+// this machine's address on the same network in LAIN_TEST_HOST_IP, and the words that run a command inside the
+// node in LAIN_TEST_NODE_EXEC, separated by spaces. With -sweep it only removes the labs
 // that dead runs left. It exits with the command's exit code.
 package main
 
@@ -16,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -63,13 +65,17 @@ func sweepOnly(ctx context.Context) (int, error) {
 
 // with runs the command against the lab. An interrupt is passed on to it, so that it can clean up.
 func with(ctx context.Context, l *lab.Lab, argv []string) (int, error) {
+	inside, err := l.ExecPrefix("n1")
+	if err != nil {
+		return 1, err
+	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "LAIN_TEST_DOCKER_HOST="+l.DockerHost("n1"),
-		"LAIN_TEST_NODE_IP="+l.IP("n1"), "LAIN_TEST_HOST_IP="+l.HostIP())
+		"LAIN_TEST_NODE_IP="+l.IP("n1"), "LAIN_TEST_HOST_IP="+l.HostIP(), "LAIN_TEST_NODE_EXEC="+strings.Join(inside, " "))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 20 * time.Second
-	err := cmd.Run()
+	err = cmd.Run()
 	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) && ended.ExitCode() > 0 {
 		return ended.ExitCode(), nil
 	}
