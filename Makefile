@@ -22,8 +22,8 @@ demo-down: ## remove all that the demo made
 test: check ## prove it: lint, unit tests, tests on an engine, acceptance stories
 	@tools/setup/test.sh
 
-bench: check install build ## measure against plain git, docker and nginx on this machine
-	bin/inlab -- go test -tags bench -run '^$$' -bench . -benchtime 1x -timeout 60m ./acceptance/bench/...
+bench: check install build ## measure against plain git, docker and nginx on this machine (docs/performance.md)
+	LAIN_BIN=$(CURDIR)/bin go test -tags bench -v -count=1 -timeout 60m ./acceptance/bench
 
 lint: check ## vet and staticcheck
 	@tools/setup/lint.sh

@@ -13,6 +13,7 @@ import (
 	gwpb "github.com/moby/buildkit/frontend/gateway/pb"
 
 	"lain.internal/lain/builder/llb"
+	"lain.internal/lain/engine"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/manifest"
 	"lain.internal/lain/lain/report"
@@ -85,9 +86,9 @@ func watchAll(stage string, statuses ...*buildkit.SolveStatus) (*watcher, []stri
 }
 
 func TestWatchMarksWhatTheEngineCut(t *testing.T) {
-	text := "one\ntwo [output clipped, log limit 1MiB reached]\n"
+	text := "one\ntwo [output clipped, log limit 1MiB reached]\nthree\n" + engine.GapMark + "four\n"
 	_, got := watchAll("build", &buildkit.SolveStatus{Logs: []*buildkit.VertexLog{{Vertex: "a", Stream: 1, Data: []byte(text)}}})
-	want := []string{"output one", "output two ", "warning " + clipWarning}
+	want := []string{"output one", "output two ", "warning " + clipWarning, "output three", "warning " + gapWarning, "output four"}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %q", got)
 	}
