@@ -17,7 +17,7 @@ func (a *API) help(c *call) error {
 	if !ok || len(rest) > 0 {
 		return unknownVerb(a.verbs, strings.Join(c.args, " "))
 	}
-	return a.usage(c.session.Stdout, v)
+	return c.answer(v.info(), func(w io.Writer) { a.usage(w, v) })
 }
 
 // verbInfo is a verb in --json of help.
@@ -28,10 +28,12 @@ type verbInfo struct {
 	Example string `json:"example"`
 }
 
+func (v verb) info() verbInfo { return verbInfo{v.name, v.args, v.summary, v.example} }
+
 func (a *API) index() []verbInfo {
 	var all []verbInfo
 	for _, v := range a.verbs {
-		all = append(all, verbInfo{v.name, v.args, v.summary, v.example})
+		all = append(all, v.info())
 	}
 	return all
 }
@@ -53,7 +55,7 @@ For now every person with a key is an admin of the whole cluster.
 `)
 }
 
-func (a *API) usage(w io.Writer, v verb) error {
+func (a *API) usage(w io.Writer, v verb) {
 	fmt.Fprintf(w, "%s\n\n%s\n", strings.TrimSpace(v.name+" "+v.args), v.summary)
 	if v.detail != "" {
 		fmt.Fprintf(w, "\n%s\n", v.detail)
@@ -64,7 +66,6 @@ func (a *API) usage(w io.Writer, v verb) error {
 		fmt.Fprintf(w, "\nFlags:\n%s", u)
 	}
 	fmt.Fprintf(w, "\nExample:\n  ssh lain %s\n", v.example)
-	return nil
 }
 
 // wrongArgument is a refusal of one argument.

@@ -100,7 +100,8 @@ func (a *API) do(ctx context.Context, s gitserver.Session, args []string) error 
 	c.flags = newFlags(v, c)
 	switch err := c.flags.Parse(rest); {
 	case errors.Is(err, pflag.ErrHelp):
-		return a.usage(s.Stdout, v)
+		a.usage(s.Stdout, v)
+		return nil
 	case err != nil:
 		return fault.New(fault.Invalid, "%s: %s", v.name, report.Line(err.Error(), 200)).WithHint("See: help %s", v.name)
 	}

@@ -29,8 +29,9 @@ type LogQuery struct {
 
 // Logs calls fn for each line that instances of an application wrote, wherever they run. Without Follow
 // the lines come sorted by time, at most Tail of them in all, and Logs returns after the last; with it, as
-// they arrive, until ctx ends (nil then). fn is never called twice at once; an error of it ends Logs and is
-// returned. An application without such services has no lines.
+// they arrive, also of procs that are new, until ctx ends or the last such service is removed (nil then). fn
+// is never called twice at once; an error of it ends Logs and is returned. Without Follow, an application
+// without such services has no lines.
 func (e *Engine) Logs(ctx context.Context, q LogQuery, fn func(LogLine) error) error {
 	services, err := e.loggedServices(ctx, q)
 	if err != nil {
@@ -68,10 +69,11 @@ func (e *Engine) loggedServices(ctx context.Context, q LogQuery) ([]swarm.Servic
 	}), nil
 }
 
+// follow follows these services, and those that come later from their first line.
 func (e *Engine) follow(ctx context.Context, services []swarm.Service, q LogQuery, fn func(LogLine) error) error {
 	var mu sync.Mutex
 	g, inner := errgroup.WithContext(ctx)
-	for _, s := range services {
+	begin := func(s swarm.Service, q LogQuery) {
 		g.Go(func() error {
 			return e.serviceLogs(inner, s, q, func(l LogLine) error {
 				mu.Lock()
@@ -80,10 +82,45 @@ func (e *Engine) follow(ctx context.Context, services []swarm.Service, q LogQuer
 			})
 		})
 	}
+	for _, s := range services {
+		begin(s, q)
+	}
+	g.Go(func() error { return e.newcomers(inner, services, q, begin) })
 	if err := g.Wait(); err != nil && ctx.Err() == nil {
 		return err
 	}
 	return nil
+}
+
+// lookEvery is how soon a new service is noticed.
+const lookEvery = time.Second
+
+// newcomers calls begin for each service that is not among those known, until there was one and none is left.
+func (e *Engine) newcomers(ctx context.Context, known []swarm.Service, q LogQuery, begin func(swarm.Service, LogQuery)) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	whole := q
+	whole.Tail, whole.Since = 0, time.Time{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now, err := e.loggedServices(ctx, q)
+		if err != nil {
+			return err
+		}
+		if len(known) > 0 && len(now) == 0 {
+			return nil
+		}
+		for _, s := range now {
+			if !slices.ContainsFunc(known, func(k swarm.Service) bool { return k.ID == s.ID }) {
+				begin(s, whole)
+			}
+		}
+		known = now
+	}
 }
 
 // serviceLogs reads one service's lines. A service that is removed meanwhile just ends.
