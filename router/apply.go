@@ -25,7 +25,7 @@ func (r *Router) apply(ctx context.Context, want sight) (refused map[string]stri
 		if p, config, err = r.tested(ctx, want, p, config); err != nil {
 			return nil, err
 		}
-		if err := r.enact(ctx, config); err != nil {
+		if err := r.enact(ctx, r.nginx, config); err != nil {
 			return nil, err
 		}
 	}
@@ -33,11 +33,7 @@ func (r *Router) apply(ctx context.Context, want sight) (refused map[string]stri
 }
 
 func (r *Router) render(p planned) (conf.Config, error) {
-	f := r.nginx.Files
-	config, err := conf.Render(conf.Model{
-		Paths: conf.Paths{PID: f.PID, Temp: f.Temp, AccessLog: f.AccessLog, ErrorLog: f.ErrorLog, Control: f.Control, Again: f.Again},
-		User:  r.nginx.User, Listen: r.listen, MaxFiles: nginx.MaxFiles(), Apps: p.apps,
-	})
+	config, err := conf.Render(conf.Model{Paths: paths(r.nginx), User: r.nginx.User, MaxFiles: nginx.MaxFiles(), Apps: p.apps})
 	if err != nil {
 		return conf.Config{}, fmt.Errorf("render the configuration: %w", err)
 	}
@@ -115,18 +111,18 @@ func (r *Router) try(ctx context.Context, want sight, bad map[string]grudge) err
 }
 
 // enact puts a tested configuration in place and waits until it lives.
-func (r *Router) enact(ctx context.Context, config conf.Config) error {
-	if err := r.nginx.Install(config.Text); err != nil {
+func (r *Router) enact(ctx context.Context, n *nginx.Server, config conf.Config) error {
+	if err := n.Install(config.Text); err != nil {
 		return err
 	}
-	if r.nginx.Alive() {
-		return r.nginx.Reload(ctx, config.Generation)
+	if n.Alive() {
+		return n.Reload(ctx, config.Generation)
 	}
-	if err := r.nginx.Start(ctx); err != nil {
+	if err := n.Start(ctx); err != nil {
 		return err
 	}
-	r.log.Info("started nginx", "pid", r.nginx.PID())
-	if live, err := r.nginx.Generation(ctx); err != nil || live != config.Generation {
+	r.log.Info("started nginx", "pid", n.PID(), "config", n.Files.Config)
+	if live, err := n.Generation(ctx); err != nil || live != config.Generation {
 		return fmt.Errorf("nginx was started and serves %q: %w", live, err)
 	}
 	return nil

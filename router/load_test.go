@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -56,6 +57,37 @@ func TestRouter_NoRequestIsLostWhenEndpointsChange(t *testing.T) {
 		t.Errorf("%d of %d requests were lost:\n%s", len(failed), sent, strings.Join(failed, "\n"))
 	}
 	t.Logf("%d requests", sent)
+}
+
+// A connection that a client keeps alive stays open through every change behind it: an nginx that closes it
+// may close it over a request that is on its way.
+func TestRouter_KeptConnectionsSurviveChanges(t *testing.T) {
+	g := newRig(t)
+	g.start()
+	g.endpoints("a", "web", addressOf(backend(t, "0")))
+	g.applied(g.routes("a", web("a.test", "/", "web")))
+	c, err := net.Dial("tcp", g.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answers := bufio.NewReader(c)
+	for i := 1; i <= 5; i++ {
+		g.applied(g.endpoints("a", "web", addressOf(backend(t, fmt.Sprint(i)))))
+		if i == 3 { // the server itself is another one from here on
+			g.halt()
+			g.start()
+		}
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("after %d changes: %v", i, err)
+		}
+		body, err := io.ReadAll(response.Body)
+		if err != nil || !strings.HasPrefix(string(body), fmt.Sprint(i, " GET / ")) || response.Close {
+			t.Errorf("after %d changes: %q %v, closed: %v", i, body, err, response.Close)
+		}
+	}
 }
 
 // load sends requests until stop: GETs on kept connections, GETs and POSTs of a megabyte on new ones.

@@ -15,7 +15,8 @@ type pace struct {
 	failures  int   // passes that failed in a row
 	deaths    int   // early deaths of nginx in a row
 	err       error // of the last pass
-	mourned   int   // pid of the nginx whose death was counted last
+
+	mourned map[*nginx.Server]int // pid of each whose death was counted last
 }
 
 // timer fires when a pass that has to wait may begin; nil when there is none.
@@ -49,8 +50,8 @@ func (p *pace) died(n *nginx.Server) bool {
 	if n.Alive() {
 		return false
 	}
-	if last := n.LastPID(); last != p.mourned {
-		p.mourned = last
+	if last := n.LastPID(); last != p.mourned[n] {
+		p.mourned[n] = last
 		p.deaths++
 		if n.Age() > stableAfter {
 			p.deaths = 1

@@ -65,6 +65,20 @@ func TestRouter_KilledNginxComesBack(t *testing.T) {
 		"whole group":  func(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) },
 		"asked to":     func(pid int) error { return syscall.Kill(pid, syscall.SIGTERM) },
 	} {
+		t.Run("edge/"+name, func(t *testing.T) {
+			g := newRig(t)
+			g.start()
+			g.endpoints("a", "web", addressOf(backend(t, "a")))
+			g.applied(g.routes("a", web("a.test", "/", "web")))
+			before := edgePID(g)
+			if err := kill(before); err != nil {
+				t.Fatal(err)
+			}
+			g.until("another edge serves", func() bool {
+				response, _, err := g.request("GET", "a.test", "/", nil, "Connection: close")
+				return edgePID(g) != before && err == nil && response.StatusCode == 200
+			})
+		})
 		t.Run(name, func(t *testing.T) {
 			g := newRig(t)
 			g.start()
@@ -129,7 +143,7 @@ func TestRouter_PortTakenIsTriedAgain(t *testing.T) {
 	}
 	g.start()
 	g.until("nginx has tried", func() bool {
-		data, _ := os.ReadFile(g.router.nginx.Files.ErrorLog)
+		data, _ := os.ReadFile(g.router.edge.Files.ErrorLog)
 		return strings.Contains(string(data), "Address already in use")
 	})
 	l.Close()

@@ -73,9 +73,11 @@ func endForgotten(t *testing.T) {
 		if err != nil || syscall.Kill(pid, 0) == nil {
 			continue
 		}
-		n := nginx.New(nginx.Options{Dir: filepath.Join(dir, "router"), RunDir: filepath.Join(dir, "run"), Logger: slog.New(slog.DiscardHandler)})
-		if err := n.Down(t.Context()); err != nil {
-			t.Errorf("stop the nginx of a dead test: %v", err)
+		for _, part := range []string{"edge", ""} {
+			n := nginx.New(nginx.Options{Dir: filepath.Join(dir, "router", part), RunDir: filepath.Join(dir, "run", part), Logger: slog.New(slog.DiscardHandler)})
+			if err := n.Down(t.Context()); err != nil {
+				t.Errorf("stop the nginx of a dead test: %v", err)
+			}
 		}
 		_ = os.RemoveAll(dir)
 	}
@@ -237,6 +239,12 @@ func nginxPID(t *testing.T, g *rig) int {
 func readPID(g *rig) string {
 	data, _ := os.ReadFile(filepath.Join(g.dir, "run/router/nginx.pid"))
 	return strings.TrimSpace(string(data))
+}
+
+func edgePID(g *rig) int {
+	data, _ := os.ReadFile(filepath.Join(g.dir, "run/edge/router/nginx.pid"))
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(data)))
+	return pid
 }
 
 func pidText(pid int) string { return strconv.Itoa(pid) }

@@ -5,7 +5,11 @@
 // counts as applied when only workers that know it take connections. An application whose routes cannot be
 // served keeps the last ones that could, and the reason is written into nodes/<node>/router.
 //
-// nginx outlives us: Run leaves it running, the next Run adopts it, and only Down stops it.
+// There are two of them. Clients are connected to the edge, which knows no application and is not reloaded
+// when one changes; it hands every request over to the other, which is. So no connection that a client keeps
+// alive is closed by somebody's deploy while a request is on its way on it.
+//
+// Both outlive us: Run leaves them running, the next Run adopts them, and only Down stops them.
 //
 // Router does not speak to Swarm, and who may have a host was decided before a route became a record.
 package router
@@ -45,11 +49,12 @@ type Options struct {
 	Logger    *slog.Logger
 }
 
-// Router drives one nginx. Run and Down are not to be called at the same time.
+// Router drives an nginx and its edge. Run and Down are not to be called at the same time.
 type Router struct {
 	options   Options
 	log       *slog.Logger
-	nginx     *nginx.Server
+	nginx     *nginx.Server // knows the applications
+	edge      *nginx.Server // holds the connections of clients
 	routes    state.Kind[lain.AppRoutes]
 	endpoints state.Kind[lain.Endpoints]
 	seen      state.Kind[lain.RouterSeen]
@@ -65,7 +70,8 @@ type Router struct {
 func New(o Options) *Router {
 	log := o.Logger.With("component", "router")
 	n := nginx.New(nginx.Options{Program: o.NginxPath, Dir: o.Dir, RunDir: o.RunDir, Logger: log})
-	return &Router{options: o, log: log, nginx: n, test: n.Test,
+	edge := nginx.New(nginx.Options{Program: o.NginxPath, Dir: filepath.Join(o.Dir, "edge"), RunDir: filepath.Join(o.RunDir, "edge"), Logger: log})
+	return &Router{options: o, log: log, nginx: n, edge: edge, test: n.Test,
 		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
 		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
 		seen:      state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
@@ -91,13 +97,18 @@ func (r *Router) Run(ctx context.Context) error {
 
 // Down stops nginx: requests under way get ten seconds. It works without a Run before it, and is nil when
 // no nginx of ours runs.
-func (r *Router) Down(ctx context.Context) error { return r.nginx.Down(ctx) }
+func (r *Router) Down(ctx context.Context) error {
+	return errors.Join(r.edge.Down(ctx), r.nginx.Down(ctx))
+}
 
 func (r *Router) prepare() (err error) {
 	if r.listen, err = listenAddresses(r.options.HTTPAddr); err != nil {
 		return err
 	}
 	if err := r.nginx.Prepare(); err != nil {
+		return err
+	}
+	if err := r.edge.Prepare(); err != nil {
 		return err
 	}
 	r.good, err = readTable(r.goodFile())
@@ -111,7 +122,7 @@ func (r *Router) goodFile() string { return filepath.Join(r.options.Dir, "good.j
 func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
-	pace := &pace{}
+	pace := &pace{mourned: map[*nginx.Server]int{}}
 	for {
 		wait := pace.timer()
 		select {
@@ -123,7 +134,9 @@ func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 			}
 			pace.dirty, pace.tell = true, true
 		case <-watch.C:
-			pace.dirty = pace.dirty || pace.died(r.nginx)
+			for _, n := range []*nginx.Server{r.nginx, r.edge} {
+				pace.dirty = pace.died(n) || pace.dirty
+			}
 		case <-wait:
 		}
 		if pace.ready(time.Now()) {
@@ -149,12 +162,8 @@ func (r *Router) complain(ctx context.Context, p *pace) {
 // pass reads both sides and brings nginx to the wanted one. tell: a record has changed, so that somebody
 // may wait for our answer even if nothing is different for nginx.
 func (r *Router) pass(ctx context.Context, tell bool) error {
-	if !r.nginx.Alive() {
-		if found, err := r.nginx.Adopt(); err != nil {
-			return err
-		} else if found {
-			r.log.Info("adopted a running nginx", "pid", r.nginx.PID())
-		}
+	if err := errors.Join(r.adopt(r.nginx), r.adopt(r.edge)); err != nil {
+		return err
 	}
 	want, err := r.look(ctx)
 	if err != nil {
@@ -166,6 +175,9 @@ func (r *Router) pass(ctx context.Context, tell bool) error {
 	}
 	if err != nil {
 		return errors.Join(err, r.serveOld(ctx))
+	}
+	if err := r.applyEdge(ctx); err != nil {
+		return err
 	}
 	return r.report(ctx, want.revision, refused, tell)
 }
@@ -183,12 +195,18 @@ func (r *Router) look(ctx context.Context) (sight, error) {
 	return sight{routes: routes, endpoints: endpoints, revision: min(first, second)}, nil
 }
 
-// serveOld starts a dead nginx with the configuration it had, when no newer one can be made.
+// serveOld starts a dead nginx with the configuration it had, when no newer one can be made, and sees to
+// the edge, which needs nothing newer.
 func (r *Router) serveOld(ctx context.Context) error {
-	if r.nginx.Alive() || !r.nginx.Installed() || ctx.Err() != nil {
+	if !r.nginx.Installed() || ctx.Err() != nil {
 		return nil
 	}
-	return r.nginx.Start(ctx)
+	if !r.nginx.Alive() {
+		if err := r.nginx.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return r.applyEdge(ctx)
 }
 
 func (r *Router) report(ctx context.Context, revision int64, refused map[string]string, tell bool) error {

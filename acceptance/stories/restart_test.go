@@ -20,7 +20,7 @@ func TestUpgradeUnderLoad_LosesNoRequest(t *testing.T) {
 	newer := copyOfPrograms(t)
 	tw := town.New(t, town.Options{})
 	app, l := underLoad(t, tw, "upgrade")
-	nginx := tw.NginxPID(t)
+	nginx := tw.NginxPIDs(t)
 	answered(t, l, 200)
 	must(t, tw.Stop())
 	answered(t, l, 400) // nobody is there but nginx and the application
@@ -31,7 +31,7 @@ func TestUpgradeUnderLoad_LosesNoRequest(t *testing.T) {
 	answered(t, l, 400)
 	must(t, tw.Start(t.Context()))
 	answered(t, l, 400)
-	if now := tw.NginxPID(t); now != nginx {
+	if now := tw.NginxPIDs(t); now != nginx {
 		t.Errorf("nginx was pid %d and is pid %d", nginx, now)
 	}
 	if r := app.NoneLost(l); r.Sockets.Closed > 0 {
@@ -238,18 +238,20 @@ func TestWhatIsRemovedByHandComesBack(t *testing.T) {
 		})
 		comesBack(t, app, app.Head(), "one")
 	})
-	t.Run("nginx", func(t *testing.T) {
-		before := tw.NginxPID(t)
-		_, err := tw.Exec(t.Context(), "kill", "-KILL", fmt.Sprint(before))
-		must(t, err)
-		app.Eventually("another nginx runs", time.Minute, func() error {
-			if now := tw.NginxPID(t); now == before {
-				return fmt.Errorf("nginx is still pid %d", now)
-			}
-			return nil
+	for i, which := range []string{"the edge", "nginx"} {
+		t.Run(which, func(t *testing.T) {
+			before := tw.NginxPIDs(t)[i]
+			_, err := tw.Exec(t.Context(), "kill", "-KILL", fmt.Sprint(before))
+			must(t, err)
+			app.Eventually("another one runs", time.Minute, func() error {
+				if now := tw.NginxPIDs(t)[i]; now == before {
+					return fmt.Errorf("it is still pid %d", now)
+				}
+				return nil
+			})
+			comesBack(t, app, app.Head(), "one")
 		})
-		comesBack(t, app, app.Head(), "one")
-	})
+	}
 	t.Run("the fence", func(t *testing.T) {
 		before := fence(t, tw)
 		_, err := tw.Exec(t.Context(), "nft", "delete", "table", "inet", "lain_lain")

@@ -33,19 +33,21 @@ func (tw *Town) armFile() string { return filepath.Join(tw.dir, "armed") }
 // Use makes the next starts use another laind, given by its path.
 func (tw *Town) Use(path string) { tw.o.Binary = path }
 
-// NginxPID is the process of the router, as its node numbers it.
-func (tw *Town) NginxPID(t testing.TB) int {
+// NginxPIDs are the processes of the router, as their node numbers them: the edge that clients are connected
+// to, and the one behind it that knows the applications.
+func (tw *Town) NginxPIDs(t testing.TB) (pids [2]int) {
 	t.Helper()
-	data, err := os.ReadFile(filepath.Join(tw.dir, "run", "router", "nginx.child"))
-	if err != nil {
-		t.Fatal(err)
+	for i, part := range []string{"edge", ""} {
+		data, err := os.ReadFile(filepath.Join(tw.dir, "run", part, "router", "nginx.child"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, _, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
+		if pids[i], err = strconv.Atoi(pid); err != nil {
+			t.Fatal(err)
+		}
 	}
-	pid, _, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
-	n, err := strconv.Atoi(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
+	return pids
 }
 
 // Run is one run of an application, as the verb `runs --json` tells it.

@@ -69,11 +69,23 @@ func JSON[T any](t testing.TB, tw *Town, words string) T {
 	return v
 }
 
+// longest is how long a command may take before it counts as hanging.
+const longest = 5 * time.Minute
+
 func run(t testing.TB, cmd *exec.Cmd) Result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err := cmd.Run()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	err := cmd.Start()
+	if err == nil {
+		kill := time.AfterFunc(longest, func() {
+			t.Errorf("%v does not end", cmd.Args)
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with the ssh of a git
+		})
+		defer kill.Stop()
+		err = cmd.Wait()
+	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%v: %v", cmd.Args, err)
@@ -156,7 +168,7 @@ func (r *Running) Wait() Result {
 	r.t.Helper()
 	select {
 	case <-r.done:
-	case <-time.After(5 * time.Minute):
+	case <-time.After(longest):
 		r.t.Fatalf("it does not end:\n%s", r.Output())
 	}
 	return Result{Code: r.Cmd.ProcessState.ExitCode(), Stderr: r.Output()}

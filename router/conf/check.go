@@ -72,23 +72,19 @@ func CheckAddress(s string) (string, error) {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String(), nil
 }
 
-func checkFrame(m Model) error {
-	p := m.Paths
-	for _, file := range []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog, p.Control, p.Again} {
+func checkFrame(p Paths, user string) error {
+	for _, file := range []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog, p.Control, p.Front, p.Again} {
 		if !filePattern.MatchString(file) {
 			return fault.New(fault.Invalid, "the router cannot keep a file at %q: use an absolute path of letters, digits and /._@+,=-", clip(file))
 		}
 	}
-	for _, socket := range []string{p.Control, p.Again} {
+	for _, socket := range []string{p.Control, p.Front, p.Again} {
 		if len(socket) > 107 { // sun_path, unix(7)
 			return fault.New(fault.Invalid, "%q is too long for a unix socket: use a shorter run directory", socket)
 		}
 	}
-	if m.User != "" && !userPattern.MatchString(m.User) {
-		return fault.New(fault.Invalid, "%q is not a user that nginx could run as", clip(m.User))
-	}
-	if len(m.Listen) == 0 {
-		return fault.New(fault.Invalid, "the router has no address to listen on: give it one")
+	if user != "" && !userPattern.MatchString(user) {
+		return fault.New(fault.Invalid, "%q is not a user that nginx could run as", clip(user))
 	}
 	return nil
 }

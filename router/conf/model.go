@@ -1,4 +1,5 @@
-// Package conf turns routes and endpoints into the text of an nginx configuration.
+// Package conf turns routes and endpoints into the text of two nginx configurations: Render's knows the
+// applications, RenderEdge's holds the connections of clients and knows only the former.
 //
 // It is pure: a Model goes in, the whole file comes out, and the same Model always gives the same bytes.
 // What comes from applications (hosts, paths, addresses) has to pass an allow-list first; Render refuses
@@ -14,10 +15,17 @@ import (
 // Model is everything a configuration is made from.
 type Model struct {
 	Paths    Paths
-	User     string   // of the workers; "": the user nginx is started by
+	User     string // of the workers; "": the user nginx is started by
+	MaxFiles int    // open files per worker; 0: what the process inherits
+	Apps     []App  // in any order; Render sorts
+}
+
+// Edge is everything the configuration of the edge is made from.
+type Edge struct {
+	Paths    Paths    // its own, but for Front, which is the other one's
+	User     string   // as Model's
 	Listen   []string // ip:port each, at least one
-	MaxFiles int      // open files per worker; 0: what the process inherits
-	Apps     []App    // in any order; Render sorts
+	MaxFiles int      // as Model's
 }
 
 // Paths are absolute names below the router's own folders.
@@ -27,6 +35,7 @@ type Paths struct {
 	AccessLog string
 	ErrorLog  string
 	Control   string // unix socket that answers GET / with the generation
+	Front     string // unix socket on which the edge hands requests over
 	Again     string // unix socket that the servers listen on as well, for second chances
 }
 

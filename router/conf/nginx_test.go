@@ -24,26 +24,36 @@ func TestRender_NginxAccepts(t *testing.T) {
 		{Host: "0", Path: "/@lain_again/", Proc: "gone"},
 	}, Endpoints: map[lain.ProcName][]string{"we--b": {"[2001:db8::1]:65535", "127.0.0.1:1"}, "w": {"10.0.0.1:80"}}}
 	for name, apps := range map[string][]App{"none": nil, "usual": {hello()}, "odd": {odd}, "many": many(300)} {
-		t.Run(name, func(t *testing.T) { nginxTest(t, apps) })
+		t.Run(name, func(t *testing.T) {
+			nginxTest(t, func(p Paths) (Config, error) {
+				m := frame(apps...)
+				m.User, m.Paths = "", p
+				return Render(m)
+			})
+		})
 	}
+	t.Run("edge", func(t *testing.T) {
+		nginxTest(t, func(p Paths) (Config, error) {
+			e := edge()
+			e.User, e.Paths, e.Listen = "", p, []string{"127.0.0.1:18080", "[::1]:18080"}
+			return RenderEdge(e)
+		})
+	})
 }
 
-func nginxTest(t *testing.T, apps []App) {
+func nginxTest(t *testing.T, render func(Paths) (Config, error)) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lain-conf-") // short: it holds sockets
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	m := frame(apps...)
-	m.User = ""
-	m.Listen = []string{"127.0.0.1:18080", "[::1]:18080"}
-	m.Paths = Paths{PID: dir + "/pid", Temp: dir + "/temp", AccessLog: dir + "/access", ErrorLog: dir + "/error",
-		Control: dir + "/control", Again: dir + "/again"}
-	if err := os.Mkdir(m.Paths.Temp, 0o755); err != nil {
+	paths := Paths{PID: dir + "/pid", Temp: dir + "/temp", AccessLog: dir + "/access", ErrorLog: dir + "/error",
+		Control: dir + "/control", Front: dir + "/front", Again: dir + "/again"}
+	if err := os.Mkdir(paths.Temp, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	config, err := Render(m)
+	config, err := render(paths)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,20 +12,18 @@ import (
 	"lain.internal/lain/lain/fault"
 )
 
-// Render makes the whole configuration. It fails on the first value that is not on the allow-list, and
+// Render makes the whole configuration that knows the applications. It fails on the first value that is not on the allow-list, and
 // when two applications claim one host; a caller who wants to go on without that application checks
 // with CheckRoutes first.
 func Render(m Model) (Config, error) {
-	if err := checkFrame(m); err != nil {
+	if err := checkFrame(m.Paths, m.User); err != nil {
 		return Config{}, err
 	}
 	apps := slices.Clone(m.Apps)
 	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	w := &writer{paths: m.Paths}
-	if err := w.listens(m.Listen); err != nil {
-		return Config{}, err
-	}
-	w.main(m)
+	w.process(m.User, m.MaxFiles)
+	w.http()
 	if err := w.apps(apps); err != nil {
 		return Config{}, err
 	}
@@ -34,43 +32,37 @@ func Render(m Model) (Config, error) {
 
 // writer gathers the text. Its methods write only constants and values that passed a check.
 type writer struct {
-	buf    bytes.Buffer
-	paths  Paths
-	listen []string // canonical
+	buf   bytes.Buffer
+	paths Paths
 }
 
 func (w *writer) put(format string, args ...any) { fmt.Fprintf(&w.buf, format, args...) }
 
-func (w *writer) listens(addresses []string) error {
-	for _, a := range addresses {
-		canonical, err := CheckAddress(a)
-		if err != nil {
-			return fmt.Errorf("listen address: %w", err)
-		}
-		w.listen = append(w.listen, canonical)
-	}
-	return nil
-}
-
-func (w *writer) main(m Model) {
-	w.put("# Written by Lain; changes are overwritten.\ndaemon off;\npid %s;\nerror_log %s warn;\n", quote(m.Paths.PID), quote(m.Paths.ErrorLog))
-	if m.User != "" {
-		w.put("user %s;\n", m.User)
+// process is what comes before http, and opens that.
+func (w *writer) process(user string, maxFiles int) {
+	w.put("# Written by Lain; changes are overwritten.\ndaemon off;\npid %s;\nerror_log %s warn;\n", quote(w.paths.PID), quote(w.paths.ErrorLog))
+	if user != "" {
+		w.put("user %s;\n", user)
 	}
 	// Connections of a replaced worker may take their time: the router ends the oldest of these workers
 	// itself when they become too many.
 	w.put("worker_processes auto;\nworker_shutdown_timeout 1h;\n")
 	connections := 4096
-	if m.MaxFiles > 0 {
-		w.put("worker_rlimit_nofile %d;\n", m.MaxFiles)
-		connections = max(512, min(16384, m.MaxFiles/2))
+	if maxFiles > 0 {
+		w.put("worker_rlimit_nofile %d;\n", maxFiles)
+		connections = max(512, min(16384, maxFiles/2))
 	}
 	w.put("events { worker_connections %d; }\n\nhttp {", connections)
-	w.put(mapsText + pagesText + logText)
-	w.put("    access_log %s lain if=$lain_outer;\n", quote(m.Paths.AccessLog))
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
-		w.put("    %s_temp_path %s;\n", kind, quote(m.Paths.Temp+"/"+kind))
+		w.put("\n    %s_temp_path %s;", kind, quote(w.paths.Temp+"/"+kind))
 	}
+	w.put(commonText)
+}
+
+func (w *writer) http() {
+	w.put("    map $server_addr $lain_inner { default \"\"; %s 1; }", quote("unix:"+w.paths.Again))
+	w.put(mapsText + pagesText + pageBroken + logText)
+	w.put("    access_log %s lain if=$lain_outer;\n", quote(w.paths.AccessLog))
 	w.put(httpText)
 	for _, name := range Stripped {
 		w.put("    proxy_set_header %s \"\";\n", name)
@@ -78,12 +70,10 @@ func (w *writer) main(m Model) {
 	w.unknown()
 }
 
-// unknown is the server for hosts that nobody has claimed.
+// unknown is the server for hosts that nobody has claimed. Whoever waits at the front while workers are
+// replaced has to find room there.
 func (w *writer) unknown() {
-	w.put("\n    server {\n")
-	for _, a := range w.listen {
-		w.put("        listen %s default_server%s;\n", a, only6(a))
-	}
+	w.put("\n    server {\n        listen unix:%s default_server backlog=4096;\n", w.paths.Front)
 	w.put("        listen unix:%s default_server;\n        server_name _;\n", w.paths.Again)
 	w.put("        set $lain_app \"\";\n        set $lain_proc \"\";\n")
 	w.put("        location / { return 404 $lain_page_unknown; }\n    }\n")
@@ -148,11 +138,7 @@ func (w *writer) upstream(app lain.AppName, proc lain.ProcName, addresses []stri
 }
 
 func (w *writer) server(app lain.AppName, host string, routes []lain.Route, alive map[lain.ProcName]bool) {
-	w.put("\n    server {\n")
-	for _, a := range w.listen {
-		w.put("        listen %s;\n", a)
-	}
-	w.put("        listen unix:%s;\n        server_name %s;\n", w.paths.Again, quote(host))
+	w.put("\n    server {\n        listen unix:%s;\n        listen unix:%s;\n        server_name %s;\n", w.paths.Front, w.paths.Again, quote(host))
 	w.put("        set $lain_app %s;\n        set $lain_proc \"\";\n        error_page 502 = @lain_again;\n", app)
 	routes = slices.Clone(routes)
 	slices.SortFunc(routes, func(a, b lain.Route) int { return strings.Compare(a.Path, b.Path) })
@@ -199,14 +185,6 @@ func quote(s string) string {
 }
 
 var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// only6 keeps a wildcard v6 address from taking the v4 one of the same port.
-func only6(address string) string {
-	if strings.HasPrefix(address, "[::]") {
-		return " ipv6only=on"
-	}
-	return ""
-}
 
 func sortedKeys[K ~string, V any](m map[K]V) []K {
 	keys := make([]K, 0, len(m))

@@ -19,9 +19,13 @@ func frame(apps ...App) Model {
 	return Model{
 		Paths: Paths{PID: "/run/lain/router/nginx.pid", Temp: "/var/lib/lain/router/temp",
 			AccessLog: "/var/lib/lain/router/logs/access.log", ErrorLog: "/var/lib/lain/router/logs/error.log",
-			Control: "/run/lain/router/control.sock", Again: "/run/lain/router/again.sock"},
-		User: "www-data", Listen: []string{"0.0.0.0:80", "[::]:80"}, MaxFiles: 20000, Apps: apps,
+			Control: "/run/lain/router/control.sock", Front: "/run/lain/router/front.sock", Again: "/run/lain/router/again.sock"},
+		User: "www-data", MaxFiles: 20000, Apps: apps,
 	}
+}
+
+func edge() Edge {
+	return Edge{Paths: frame().Paths, User: "www-data", Listen: []string{"0.0.0.0:80", "[::]:80"}, MaxFiles: 20000}
 }
 
 func hello() App {
@@ -43,10 +47,14 @@ func TestRender_Golden(t *testing.T) {
 	other := App{Name: "a", Routes: []lain.Route{{Host: "a.lain.localhost", Path: "/", Proc: "web"}},
 		Endpoints: map[lain.ProcName][]string{"web": {"[2001:db8::1]:8080"}}}
 	one := frame()
-	one.Listen, one.User, one.MaxFiles = []string{"127.0.0.1:8080"}, "", 0
-	for name, model := range map[string]Model{"empty": one, "apps": frame(hello(), other)} {
+	one.User, one.MaxFiles = "", 0
+	for name, render := range map[string]func() (Config, error){
+		"empty": func() (Config, error) { return Render(one) },
+		"apps":  func() (Config, error) { return Render(frame(hello(), other)) },
+		"edge":  func() (Config, error) { return RenderEdge(edge()) },
+	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Render(model)
+			got, err := render()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,12 +156,28 @@ func TestRender_Refuses(t *testing.T) {
 			Endpoints: map[lain.ProcName][]string{"web": {"[fe80::1%eth0;]:80"}}}),
 		"a reserved app": frame(App{Name: "lain", Routes: route}),
 		"a hostile app":  frame(App{Name: "a{", Routes: route}),
-		"no listener":    {Paths: frame().Paths},
-		"a hostile path": {Paths: Paths{PID: "/run/a;b"}, Listen: []string{"127.0.0.1:80"}},
-		"a hostile user": {Paths: frame().Paths, User: "root;", Listen: []string{"127.0.0.1:80"}},
+		"a hostile path": {Paths: Paths{PID: "/run/a;b"}},
+		"a hostile user": {Paths: frame().Paths, User: "root;"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, err := Render(m); err == nil {
+				t.Errorf("rendered:\n%s", got.Text)
+			}
+		})
+	}
+}
+
+func TestRenderEdge_Refuses(t *testing.T) {
+	for name, spoil := range map[string]func(*Edge){
+		"no listener":        func(e *Edge) { e.Listen = nil },
+		"a hostile listener": func(e *Edge) { e.Listen = []string{"127.0.0.1:80; user root"} },
+		"a hostile path":     func(e *Edge) { e.Paths.Front = "/run/a;b" },
+		"a hostile user":     func(e *Edge) { e.User = "root;" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := edge()
+			spoil(&e)
+			if got, err := RenderEdge(e); err == nil {
 				t.Errorf("rendered:\n%s", got.Text)
 			}
 		})

@@ -2,23 +2,57 @@ package conf
 
 // What an nginx keeps for all applications. Everything an application could influence is elsewhere.
 const (
-	// A second chance: a worker that is being replaced knows only the endpoints of its own generation. A
-	// body that takes longer than a rollout would find none of them alive. When no byte has gone to any
-	// endpoint ($upstream_bytes_sent is all zeros) the request is handed, once, to the workers that are
-	// current, through the socket "again". $lain_inner is 1 on that second passage, whose headers come from
-	// the first one and can be believed: only the workers can open the socket.
-	mapsText = `
+	// What both of them have. The host is what the client wrote, with its port.
+	commonText = `
+    default_type text/html;
+    server_tokens off;
+    gzip off;
+    tcp_nodelay on;
+    large_client_header_buffers 4 32k;
+    client_max_body_size 1g;
+    client_body_buffer_size 64k;
     variables_hash_max_size 2048;
-    map_hash_bucket_size 128;
-    map $server_addr $lain_inner { default ""; "~^unix:" 1; }
-    map $lain_inner $lain_outer { default 1; 1 0; }
-    map "$lain_inner$upstream_bytes_sent" $lain_again { default ""; "~^0(, 0)*$" 1; }
-    map $lain_inner $lain_proto { default $scheme; 1 $http_x_forwarded_proto; }
-    map $lain_inner $lain_port { default $server_port; 1 $http_x_forwarded_port; }
-    map $lain_inner $lain_id { default $request_id; 1 $http_x_request_id; }
+    map_hash_bucket_size 256;
     map $http_host $lain_host { default $host; "~(?<lain_host_port>:[0-9]+)$" "$host$lain_host_port"; }
     map $http_upgrade $lain_upgrade { default ""; "~*^websocket$" $http_upgrade; }
     map $http_upgrade $lain_connection { default ""; "~*^websocket$" upgrade; }
+`
+
+	// The edge passes bytes on as they come: buffers, and time limits shorter than these, are the other
+	// one's. What it says of the client is believed there.
+	edgeText = `    map $lain_connection $lain_edge_connection { default $lain_connection; "" close; }
+    access_log off;
+    keepalive_timeout 75s;
+
+    proxy_http_version 1.1;
+    proxy_redirect off;
+    proxy_buffering off;
+    proxy_buffer_size 32k;
+    proxy_buffers 8 16k;
+    proxy_request_buffering off;
+    proxy_connect_timeout 5s;
+    proxy_read_timeout 2h;
+    proxy_send_timeout 2h;
+    proxy_next_upstream off;
+    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset X-Accel-Buffering;
+
+    proxy_set_header Host $lain_host;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    proxy_set_header X-Forwarded-Port $server_port;
+    proxy_set_header X-Request-ID $request_id;
+    proxy_set_header Upgrade $lain_upgrade;
+    proxy_set_header Connection $lain_edge_connection;
+`
+
+	// A second chance: a worker that is being replaced knows only the endpoints of its own generation. A
+	// body that takes longer than a rollout would find none of them alive. When no byte has gone to any
+	// endpoint ($upstream_bytes_sent is all zeros) the request is handed, once, to the workers that are
+	// current, through the socket "again". $lain_inner is 1 on that second passage. Every request comes over
+	// a socket that only the workers can open, so the headers that the edge has set can be believed.
+	mapsText = `
+    map $lain_inner $lain_outer { default 1; 1 0; }
+    map "$lain_inner$upstream_bytes_sent" $lain_again { default ""; "~^0(, 0)*$" 1; }
     map $status $lain_status { default $status; "~^0" 0; }
 
     set_real_ip_from unix:;
@@ -32,7 +66,7 @@ const (
         '"request_time":$request_time,"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
         '"upstream_connect_time":"$upstream_connect_time","upstream_header_time":"$upstream_header_time",'
         '"upstream_response_time":"$upstream_response_time","bytes_in":$request_length,"bytes_out":$bytes_sent,'
-        '"client":"$remote_addr","user_agent":"$http_user_agent","referer":"$http_referer","request_id":"$lain_id"}';
+        '"client":"$remote_addr","user_agent":"$http_user_agent","referer":"$http_referer","request_id":"$http_x_request_id"}';
 `
 
 	// Hash sizes: names of 253 bytes have to fit into a bucket. Bodies are read whole before an endpoint is
@@ -40,19 +74,11 @@ const (
 	// to an application are given up after a second: before any common server would close them on its
 	// side, which a POST on its way would not survive.
 	httpText = `
-    default_type text/html;
-    server_tokens off;
-    gzip off;
     etag off;
-    tcp_nodelay on;
     absolute_redirect off;
     uninitialized_variable_warn off;
     server_names_hash_max_size 65536;
     server_names_hash_bucket_size 512;
-    large_client_header_buffers 4 32k;
-    client_max_body_size 1g;
-    client_body_buffer_size 64k;
-    keepalive_timeout 75s;
 
     proxy_http_version 1.1;
     proxy_redirect off;
@@ -70,11 +96,11 @@ const (
     proxy_set_header Host $lain_host;
     proxy_set_header X-Real-IP $remote_addr;
     proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Forwarded-Proto $lain_proto;
+    proxy_set_header X-Forwarded-Proto $http_x_forwarded_proto;
     proxy_set_header X-Forwarded-Host $lain_host;
-    proxy_set_header X-Forwarded-Port $lain_port;
+    proxy_set_header X-Forwarded-Port $http_x_forwarded_port;
     proxy_set_header X-Original-URI $request_uri;
-    proxy_set_header X-Request-ID $lain_id;
+    proxy_set_header X-Request-ID $http_x_request_id;
     proxy_set_header Upgrade $lain_upgrade;
     proxy_set_header Connection $lain_connection;
     proxy_set_header Forwarded "";
@@ -94,5 +120,9 @@ const pagesText = `
     map "" $lain_page_unknown { default "<!doctype html><title>No application here</title><h1>No application here</h1><p>Nothing is served under this address."; }
     map "" $lain_page_path { default "<!doctype html><title>Nothing here</title><h1>Nothing here</h1><p>No part of the application serves this path."; }
     map "" $lain_page_empty { default "<!doctype html><title>Not available</title><h1>Not available</h1><p>The application has no running instance at the moment. Try again soon."; }
+`
+
+// pageBroken is the one of them that the edge has as well.
+const pageBroken = `
     map "" $lain_page_broken { default "<!doctype html><title>No answer</title><h1>No answer</h1><p>The application did not answer."; }
 `

@@ -43,6 +43,7 @@ type Files struct {
 	ErrorLog  string
 	Output    string // what nginx says before it has a log
 	Control   string
+	Front     string
 	Again     string
 }
 
@@ -72,6 +73,7 @@ func New(o Options) *Server {
 		ErrorLog:  filepath.Join(logs, "error.log"),
 		Output:    filepath.Join(logs, "nginx.out"),
 		Control:   filepath.Join(run, "control.sock"),
+		Front:     filepath.Join(run, "front.sock"),
 		Again:     filepath.Join(run, "again.sock"),
 	}}
 }
