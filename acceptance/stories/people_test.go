@@ -52,6 +52,7 @@ type release struct {
 	Run    int
 	By     string
 	Branch string
+	Forced bool
 }
 
 // newestRun is the last run of an application.

@@ -33,6 +33,8 @@ func TestACommitThatFails(t *testing.T) {
 			reason: "failed with exit code 127: ( makefoo all", causes: []string{"is it in the image lain/testapp:1?"}},
 		{name: "a start that crashes", flags: "-crash",
 			reason: "web ended with exit code 3", causes: []string{"testapp: crashing as told", "exit code 3", "Returning to v1"}},
+		{name: "a crash after it was healthy for a moment", flags: "-crash-after 1s",
+			reason: "web ended with exit code 3", causes: []string{"listens on port 8080", "testapp: crashing as told", "Returning to v1"}},
 		{name: "a start that never gets healthy", flags: "-unhealthy", keys: []string{"  health: {deadline: 5s}"},
 			reason: "web is not healthy after 5s", causes: []string{"listens on port 8080", "the last probe of web", "500", "Returning to v1"}},
 		{name: "another port than it says", flags: "-wrong-port", keys: []string{"  health: {deadline: 5s}"},
@@ -212,6 +214,9 @@ func TestAForcedPush_IsTaken(t *testing.T) {
 	r := app.MustPush("--force", "lain", "main")
 	if !strings.Contains(r.Stderr, "(forced update)") {
 		t.Errorf("git does not say that it was forced:\n%s", r.Stderr)
+	}
+	if v2 := town.JSON[[]release](t, shared(t), "releases "+app.Name)[0]; !v2.Forced {
+		t.Errorf("the release does not note that it was forced: %+v", v2)
 	}
 	app.Truth(app.Head(), "one")
 }

@@ -226,9 +226,11 @@ func (m memory) refreshed(j *job) memory {
 	if j.want != nil && m.attempt != j.want.Attempt {
 		m = memory{attempt: j.want.Attempt, away: m.away}
 	}
-	j.have.gone = j.have.missing(m.failures)
-	if all := j.have.failures(); len(all) <= mostFailures {
-		m.failures = all
+	if j.have.attempt() == m.attempt { // until the engine has this one, its failures are of another
+		j.have.gone = j.have.missing(m.failures)
+		if all := j.have.failures(); len(all) <= mostFailures {
+			m.failures = all
+		}
 	}
 	if m.away || pulling(j.have, j.now) {
 		m.clock = j.now

@@ -13,6 +13,7 @@ import (
 const (
 	tooManyFailures = 3               // containers of one attempt
 	probation       = 2 * time.Second // of an instance without a health check
+	settling        = time.Second     // of one that has just become healthy: what crashes soon must not count
 	longestPull     = 10 * time.Minute
 )
 
@@ -63,12 +64,17 @@ func (h have) count(p lain.ProcSpec, now time.Time) (c count) {
 	return c
 }
 
-// ready is left to the engine where it asks for health; otherwise an instance has to stay up for a while.
+// ready is an instance that the engine calls running, which is healthy where it asks for health, and that has
+// stayed so for a while.
 func ready(t swarm.Task, p lain.ProcSpec, now time.Time) bool {
 	if !running(t) || t.DesiredState != swarm.TaskStateRunning {
 		return false
 	}
-	return p.Port > 0 || now.Sub(t.Status.Timestamp) >= max(probation, p.SetupTime)
+	least := settling
+	if p.Port <= 0 {
+		least = max(probation, p.SetupTime)
+	}
+	return now.Sub(t.Status.Timestamp) >= least
 }
 
 func (c count) serves(p lain.ProcSpec) bool {

@@ -53,6 +53,8 @@ func TestJudge(t *testing.T) {
 		"the image takes too long":              {have: world(service(2, 2), task(1, "new", isPreparing)), at: 31 * time.Second, state: lain.SeenFailed, cause: causeImage},
 		"the old ones stay":                     {have: world(service(2, 2), append(both, task(1, "old", isRunning))...), at: 31 * time.Second, state: lain.SeenFailed, cause: causeLeftover},
 		"late after one crash":                  {have: world(service(2, 2), task(1, "new", isFailed), task(1, "new", swarm.TaskStateReady), both[1]), at: 31 * time.Second, state: lain.SeenFailed, cause: causeEnded},
+		"healthy for a moment":                  {have: world(service(2, 2), both...), at: 1900 * time.Millisecond, state: lain.SeenRolling},
+		"healthy for a while":                   {have: world(service(2, 2), both...), at: 2 * time.Second, state: lain.SeenServing},
 		"a worker on probation":                 {want: wish(worker), have: world(service(2, 2), both...), at: 2900 * time.Millisecond, state: lain.SeenRolling},
 		"a worker that stayed":                  {want: wish(worker), have: world(service(2, 2), both...), at: 3 * time.Second, state: lain.SeenServing},
 		"a worker with setup_time on probation": {want: wish(worker, slowSetup), have: world(service(2, 2), both...), at: 20 * time.Second, state: lain.SeenRolling},
@@ -76,7 +78,7 @@ func TestJudge(t *testing.T) {
 
 func TestProgressSaysWhatIsMissing(t *testing.T) {
 	h := world(service(2, 2), task(1, "new", isRunning), task(2, "new", isPending, saying("no suitable\nnode")))
-	if v := judge(wish(), h, noon, noon); v.reason != "1 of 2 instances ready, instance 2 is pending: no suitable node" {
+	if v := judge(wish(), h, noon, after(2*time.Second)); v.reason != "1 of 2 instances ready, instance 2 is pending: no suitable node" {
 		t.Error(v.reason)
 	}
 }
@@ -116,5 +118,32 @@ func TestInstances(t *testing.T) {
 	}
 	if g := got[2]; g.Number != 2 || g.State != "failed" || g.Reason != "exit 3" || g.Failed != 2 {
 		t.Errorf("third %+v", g)
+	}
+}
+
+// A bad attempt is followed by another one, and the engine forgets the containers of the first meanwhile: they
+// must not count against the second.
+func TestFailuresOfAnEarlierAttempt_AreNotThisOnes(t *testing.T) {
+	want := wish()
+	want.Attempt = 3
+	failed := world(service(2, 2), task(1, "new", isFailed), task(1, "new", isFailed), task(2, "new", isFailed))
+	m := memory{attempt: 2}.refreshed(&job{want: &want, have: failed, now: noon})
+	next := &job{want: &want, have: world(service(3, 2), task(1, "new", isStarting)), now: after(time.Second)}
+	m.refreshed(next)
+	if v := judge(want, next.have, noon, next.now); v.state != lain.SeenRolling {
+		t.Errorf("%s: %s", v.state, v.reason)
+	}
+}
+
+// The engine forgets containers of this attempt as well, and those do count.
+func TestFailuresThatTheEngineForgot_StillCount(t *testing.T) {
+	want := wish()
+	var m memory
+	for _, slot := range []int{1, 2, 3} {
+		j := &job{want: &want, have: world(service(2, 2), task(slot, "new", isFailed)), now: after(time.Second)}
+		m = m.refreshed(j)
+		if v := judge(want, j.have, noon, j.now); (v.state == lain.SeenFailed) != (slot == 3) {
+			t.Errorf("after %d: %s", slot, v.state)
+		}
 	}
 }
