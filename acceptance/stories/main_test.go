@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"sync"
 	"testing"
 
@@ -29,6 +30,11 @@ func shared(t *testing.T) *town.Town {
 }
 
 func TestMain(m *testing.M) {
+	// A shell without job control starts its background jobs with Ctrl-C ignored, and so would be the git and ssh of
+	// the people in the stories. A signal that is caught here is not ignored there.
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	code := m.Run()
 	if common.town != nil {
 		if code != 0 {
