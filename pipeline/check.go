@@ -17,7 +17,10 @@ import (
 const maxManifest = 1 << 20
 
 // check refuses what needs no run to be refused.
-func (p *Pipeline) check(ctx context.Context, req lain.RunRequest) error {
+func (p *Pipeline) check(ctx context.Context, req *lain.RunRequest) error {
+	if req.Change != nil {
+		return p.checkChange(ctx, req)
+	}
 	r, err := p.o.Repos.Open(ctx, req.App)
 	if err != nil {
 		return err

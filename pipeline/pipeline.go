@@ -128,8 +128,10 @@ func (p *Pipeline) Drain(ctx context.Context) {
 	p.mu.Lock()
 	p.stopping = true
 	for _, l := range p.lanes {
-		if l.waiting != nil && !l.waiting.detached() {
-			l.waiting.tryCancel(errStopping)
+		for _, w := range l.waiting {
+			if !w.detached() {
+				w.tryCancel(errStopping)
+			}
 		}
 	}
 	p.mu.Unlock()

@@ -186,7 +186,7 @@ func Missing(wants []lain.ProcWant, seen map[lain.ProcName]lain.ProcSeen) string
 		}
 		n := 0
 		for _, i := range s.Instances {
-			if i.State == "running" && i.Release == w.Release {
+			if i.State == "running" && i.Release == w.Started() {
 				n++
 			}
 		}

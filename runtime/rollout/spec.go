@@ -191,7 +191,7 @@ func injected(want lain.ProcWant, domain string) map[string]string {
 		"LAIN_APPNAME":             string(want.App),
 		"LAIN_PROCNAME":            string(p.Name),
 		"LAIN_APP_RELEASE_VERSION": string(want.Commit),
-		"LAIN_RELEASE":             fmt.Sprintf("v%d", want.Release),
+		"LAIN_RELEASE":             fmt.Sprintf("v%d", want.Started()),
 		"LAIN_DOMAIN":              domain,
 		"LAIN_INSTANCE_NO":         "{{.Task.Slot}}",
 		"DEPLOYD_POD_INSTANCE_NO":  "{{.Task.Slot}}",
