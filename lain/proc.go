@@ -15,6 +15,9 @@ const (
 	Worker ProcType = "worker"
 )
 
+// MostInstances bounds the instances of one proc.
+const MostInstances = 500
+
 // ImageRef names an image by repository and digest, without a host: the host of the registry is added
 // at rollout, so that a record stays true when the registry moves.
 type ImageRef struct {

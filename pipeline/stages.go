@@ -11,6 +11,7 @@ import (
 	"lain.internal/lain/builder"
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/manifest"
 	"lain.internal/lain/lain/report"
@@ -212,7 +213,7 @@ func (e *execution) pushed(src source, built lain.Build) (lain.Release, error) {
 // record stores the release under the next number, and claims its hosts.
 func (e *execution) record(r lain.Release) (lain.Release, error) {
 	r.Run, r.By, r.Created, r.Ended = e.asked.Number, e.asked.By, e.p.o.Now().UTC(), time.Time{}
-	for _, line := range plan.Differences(r) {
+	for _, line := range changes.Scaled(r) {
 		e.say(report.Detail, "%s", line)
 	}
 	for {
