@@ -60,6 +60,8 @@ type ProcSpec struct {
 	SetupTime   time.Duration `json:"setup_time,omitempty"`   // grace before the first probe counts, ns
 	KillTimeout time.Duration `json:"kill_timeout,omitempty"` // SIGTERM to SIGKILL, ns
 	Deadline    time.Duration `json:"deadline,omitempty"`     // to be healthy after SetupTime, ns; 0: 60 s
+	Secrets     []SecretMount `json:"secrets,omitempty"`      // sorted by path
+	Config      *ConfigMount  `json:"config,omitempty"`       // nil: the application has no config values
 }
 
 // Route says that requests for host and path prefix belong to a proc. Path begins and ends with "/".
