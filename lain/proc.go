@@ -63,6 +63,8 @@ type ProcSpec struct {
 	SetupTime   time.Duration `json:"setup_time,omitempty"`   // grace before the first probe counts, ns
 	KillTimeout time.Duration `json:"kill_timeout,omitempty"` // SIGTERM to SIGKILL, ns
 	Deadline    time.Duration `json:"deadline,omitempty"`     // to be healthy after SetupTime, ns; 0: 60 s
+	Secrets     []SecretMount `json:"secrets,omitempty"`      // sorted by path
+	Config      *ConfigMount  `json:"config,omitempty"`       // nil: the application has no config values
 	Since       int           `json:"since,omitempty"`        // the release that its containers were first started for; 0: the one it is part of
 	Declared    *Size         `json:"declared,omitempty"`     // what lain.yaml says where a person scaled it otherwise
 }
