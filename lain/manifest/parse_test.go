@@ -69,12 +69,12 @@ func TestParse_longLinesAreCut(t *testing.T) {
 }
 
 func TestFindings_errIsTheFirstError(t *testing.T) {
-	_, found := Parse("lain.yaml", []byte(head+"nokey: 1\nweb: {port: 0}\nworker: {cpu: x}\n"))
+	_, found := Parse("lain.yaml", []byte(head+"nokey: 1\nweb: {port: x}\nworker: {cpu: x}\n"))
 	var f *fault.Fault
 	if !errors.As(found.Err(), &f) {
 		t.Fatalf("%v is not a fault", found.Err())
 	}
-	if f.Kind != fault.Invalid || f.File != "lain.yaml" || f.Line != 4 || f.Column != 13 || f.Excerpt != "web: {port: 0}" || f.Hint == "" {
+	if f.Kind != fault.Invalid || f.File != "lain.yaml" || f.Line != 4 || f.Column != 13 || f.Excerpt != "web: {port: x}" || f.Hint == "" {
 		t.Errorf("got %+v", f)
 	}
 	if n := len(found.Only(Error)); n != 2 {
