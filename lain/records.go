@@ -42,6 +42,7 @@ type App struct {
 	Serving      int       `json:"serving,omitempty"` // the release that serves; 0: none yet
 	LastRelease  int       `json:"last_release,omitempty"`
 	LastRun      int       `json:"last_run,omitempty"`
+	Config       bool      `json:"config,omitempty"` // config values may have been set: releases ask the vault for them
 }
 
 // ReleaseStatus is where a release stands.
@@ -89,6 +90,7 @@ const (
 	WhyRedeploy Why = "redeploy" // what serves, with new containers and the newest secrets
 	WhyRestart  Why = "restart"  // what serves, with new containers of some procs
 	WhyScale    Why = "scale"    // what serves, in another size
+	WhySecrets  Why = "secrets"  // what serves, with the newest secret files and config values
 )
 
 // Ban keeps a release from being released again.
@@ -104,6 +106,8 @@ type Change struct {
 	From  int               `json:"from,omitempty"`  // the release it is made of; 0: the one that serves when its turn comes
 	Procs []ProcName        `json:"procs,omitempty"` // of a restart; none: all
 	Sizes map[ProcName]Size `json:"sizes,omitempty"` // of a scale; a zero Size: back to what lain.yaml says
+
+	OldSecrets bool `json:"old_secrets,omitempty"` // of a rollback: with the secrets and config that From had
 }
 
 // Version is how people see the number: v12.

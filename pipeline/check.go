@@ -32,6 +32,9 @@ func (p *Pipeline) check(ctx context.Context, req *lain.RunRequest) error {
 	if err := p.hostsFree(ctx, m); err != nil {
 		return err
 	}
+	if err := p.checkSecrets(ctx, m); err != nil {
+		return err
+	}
 	return checkTree(ctx, r, req.Commit, p.o.MaxTreeBytes)
 }
 

@@ -49,6 +49,7 @@ type Options struct {
 	Store   *state.Store
 	Builder Builder
 	Repos   Repositories
+	Secrets Secrets
 	LogDir  string // run logs, <app>/<number>.jsonl below it
 	Cluster plan.Cluster
 	URL     func(lain.Route) string // how people reach a route

@@ -34,8 +34,10 @@ func (e *execution) all() error {
 	if err != nil || e.asked.BuildOnly {
 		return err
 	}
-	release, err = e.record(release)
-	if err != nil {
+	if release, err = e.pin(release); err != nil {
+		return err
+	}
+	if release, err = e.record(release); err != nil {
 		return err
 	}
 	if err := e.beginRolling(); err != nil {

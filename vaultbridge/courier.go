@@ -51,6 +51,15 @@ type Delivery struct {
 	Left    []MissingFile                        // what Bypass left out
 }
 
+// Check is a *MissingError when files that are needed are not in the vault. It reads no value.
+func (c *Courier) Check(ctx context.Context, app lain.AppName, needs []Need) error {
+	w, err := c.bridge.want(ctx, app, needs)
+	if err == nil && len(w.missing) > 0 {
+		return &MissingError{App: app, Files: w.missing}
+	}
+	return err
+}
+
 // Deliver finds the newest version of everything needed and makes sure that the engine has it. Of a file that a
 // proc has of its own and that there is for every proc, the proc's own counts. It may be repeated.
 //

@@ -70,10 +70,41 @@ func compareProcs(lines []string, a, b lain.ProcSpec, imageA, imageB lain.ImageR
 	lines = differs(lines, name+" healthcheck", a.HealthPath, b.HealthPath)
 	lines = differs(lines, name+" setup_time", a.SetupTime.String(), b.SetupTime.String())
 	lines = differs(lines, name+" kill_timeout", a.KillTimeout.String(), b.KillTimeout.String())
+	lines = compareSecrets(lines, a, b)
 	if names := changedNames(a.Env, b.Env); len(names) > 0 {
 		lines = append(lines, fmt.Sprintf("%s env: %s", name, strings.Join(names, " ")))
 	}
 	return lines
+}
+
+// compareSecrets tells paths and versions, never values.
+func compareSecrets(lines []string, a, b lain.ProcSpec) []string {
+	lines = differs(lines, string(b.Name)+" config", configVersion(a.Config), configVersion(b.Config))
+	for _, m := range a.Secrets {
+		if versionOf(b.Secrets, m.Path) == "" {
+			lines = append(lines, fmt.Sprintf("%s secret %s: removed", b.Name, m.Path))
+		}
+	}
+	for _, m := range b.Secrets {
+		lines = differs(lines, fmt.Sprintf("%s secret %s", b.Name, m.Path), versionOf(a.Secrets, m.Path), versionOf(b.Secrets, m.Path))
+	}
+	return lines
+}
+
+func configVersion(c *lain.ConfigMount) string {
+	if c == nil {
+		return ""
+	}
+	return fmt.Sprintf("version %d", c.Version)
+}
+
+func versionOf(mounts []lain.SecretMount, path lain.SecretPath) string {
+	for _, m := range mounts {
+		if m.Path == path {
+			return fmt.Sprintf("version %d", m.Version)
+		}
+	}
+	return ""
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", n>>20) }

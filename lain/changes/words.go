@@ -14,6 +14,8 @@ func Title(c lain.Change, app lain.AppName) string {
 	switch c.Why {
 	case lain.WhyRollback:
 		return fmt.Sprintf("rollback of %s to v%d", app, c.From)
+	case lain.WhySecrets:
+		return fmt.Sprintf("new secrets of %s", app)
 	case lain.WhyScale:
 		return fmt.Sprintf("scale of %s: %s", app, joined(slices.Sorted(maps.Keys(c.Sizes))))
 	case lain.WhyRestart:

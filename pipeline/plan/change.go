@@ -20,7 +20,10 @@ func Changed(c lain.Change, base, serving lain.Release) (lain.Release, error) {
 	next := base
 	next.Number, next.Reason, next.Ban, next.Forced = 0, "", nil, false
 	next.Status, next.Why, next.From = lain.ReleasePending, c.Why, base.Number
-	next.Procs = slices.Clone(base.Procs)
+	if !c.OldSecrets {
+		next = pinnedAs(next, serving) // until the vault says more
+	}
+	next.Procs = slices.Clone(next.Procs)
 	for i, p := range next.Procs {
 		next.Procs[i] = declared(p)
 	}

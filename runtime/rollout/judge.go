@@ -71,7 +71,7 @@ func ready(t swarm.Task, p lain.ProcSpec, now time.Time) bool {
 		return false
 	}
 	least := settling
-	if p.Port <= 0 {
+	if !p.Checked() {
 		least = max(probation, p.SetupTime)
 	}
 	return now.Sub(t.Status.Timestamp) >= least

@@ -54,6 +54,7 @@ type surroundings struct {
 	argv          []string          // ENTRYPOINT and CMD, resolved
 	network       string            // id of the application's
 	helper        string            // path of the helper on the nodes
+	secrets       []*swarm.SecretReference
 	domain        string
 	nodeCPUs      int64 // of the smallest node, in billionths of a core
 	probeInterval time.Duration
@@ -108,7 +109,8 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 		Image:           s.image,
 		Labels:          maps.Clone(s.labels),
 		Command:         []string{helperInside},
-		Args:            append([]string{"run", "--"}, s.argv...),
+		Args:            helperArgs(want.Spec, s.argv),
+		Secrets:         s.secrets,
 		Hostname:        string(want.Spec.Name) + "-{{.Task.Slot}}",
 		Env:             environment(want, s.domain),
 		Dir:             want.Spec.Workdir,
@@ -120,6 +122,15 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 		CapabilityDrop:  []string{"ALL"},
 		CapabilityAdd:   slices.Clone(capabilities),
 	}
+}
+
+// helperArgs have the helper start argv, with the config values where there are any.
+func helperArgs(p lain.ProcSpec, argv []string) []string {
+	args := []string{"run"}
+	if p.Config != nil {
+		args = append(args, "--config", string(lain.ConfigPath))
+	}
+	return slices.Concat(args, []string{"--"}, argv)
 }
 
 // limits are those of one instance. LAIN's CPU level is in eighths of half a node.
@@ -150,21 +161,32 @@ func endpointSpec(p lain.ProcSpec) *swarm.EndpointSpec {
 // that the engine never kills what may still come up: the deadline is the judge's. One success ends it.
 // The timeout leaves room for the helper's own sleep inside the probe. An image's own check is switched off.
 func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfig {
-	if p.Port <= 0 {
+	if !p.Checked() {
 		return &container.HealthConfig{Test: []string{"NONE"}}
 	}
-	what := []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}
-	if p.HealthPath != "" {
-		what = []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
+	timeout, retries := probeTimeout, probeRetries
+	if c := p.Check; c != nil {
+		interval, timeout, retries = orDefault(c.Interval, interval), orDefault(c.Timeout, timeout), max(c.Retries, 1)
 	}
-	test := append([]string{"CMD", helperInside, "probe"}, what...)
+	test := []string{"CMD", helperInside, "probe", "--timeout", timeout.String(), "--interval", interval.String()}
 	return &container.HealthConfig{
-		Test:        append(test, "--timeout", probeTimeout.String(), "--interval", interval.String()),
+		Test:        append(test, question(p)...),
 		Interval:    probeEvery,
-		Timeout:     probe.EngineTimeout(interval, probeTimeout),
+		Timeout:     probe.EngineTimeout(interval, timeout),
 		StartPeriod: p.SetupTime + orDefault(p.Deadline, defaultDeadline),
-		Retries:     probeRetries,
+		Retries:     retries,
 	}
+}
+
+// question is what the helper asks. A command is a line for the image's shell, as in LAIN.
+func question(p lain.ProcSpec) []string {
+	switch {
+	case p.Check != nil && p.Check.Command != "":
+		return []string{"--exec", "--", "/bin/sh", "-c", p.Check.Command}
+	case p.HealthPath != "":
+		return []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
+	}
+	return []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}
 }
 
 // environment is the wish's own, and what Lain injects, which wins. Sorted, one entry for each name.
