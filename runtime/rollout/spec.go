@@ -40,6 +40,9 @@ const (
 	probeEvery         = 500 * time.Millisecond // until the first success; then the helper slows it down
 	probeTimeout       = 3 * time.Second
 	probeRetries       = 3
+	settling           = time.Second     // that the first good answer has to last
+	probation          = 2 * time.Second // that a proc without a port has to stay up, at least
+	aliveEvery         = time.Hour       // its next probes say nothing new
 )
 
 // capabilities are those that containers keep (DESIGN section 6).
@@ -148,20 +151,24 @@ func endpointSpec(p lain.ProcSpec) *swarm.EndpointSpec {
 // healthCheck asks through the helper, on the address that the router will use ("self"): an application that
 // listens on its loopback only would be called healthy otherwise and never answer anybody. The start period is the whole time a proc has to become healthy, so
 // that the engine never kills what may still come up: the deadline is the judge's. One success ends it.
-// The timeout leaves room for the helper's own sleep inside the probe. An image's own check is switched off.
+// The timeout leaves room for the helper's own sleep inside the probe. It replaces an image's own check.
+//
+// An instance has to settle before the check calls it healthy, and not after: Swarm stops the old instances
+// at the moment in which it calls the new ones healthy, and a release that crashes right behind that would
+// leave nothing to return to. So a proc without a port has a check as well, which is only about time.
 func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfig {
-	if p.Port <= 0 {
-		return &container.HealthConfig{Test: []string{"NONE"}}
-	}
-	what := []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}
-	if p.HealthPath != "" {
+	what, settle := []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}, settling
+	switch {
+	case p.Port <= 0:
+		what, settle, interval = []string{"--alive"}, max(probation, p.SetupTime), aliveEvery
+	case p.HealthPath != "":
 		what = []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
 	}
 	test := append([]string{"CMD", helperInside, "probe"}, what...)
 	return &container.HealthConfig{
-		Test:        append(test, "--timeout", probeTimeout.String(), "--interval", interval.String()),
+		Test:        append(test, "--timeout", probeTimeout.String(), "--interval", interval.String(), "--settle", settle.String()),
 		Interval:    probeEvery,
-		Timeout:     probe.EngineTimeout(interval, probeTimeout),
+		Timeout:     probe.EngineTimeout(interval, probeTimeout, settle),
 		StartPeriod: p.SetupTime + orDefault(p.Deadline, defaultDeadline),
 		Retries:     probeRetries,
 	}
