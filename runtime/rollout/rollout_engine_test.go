@@ -165,9 +165,13 @@ func TestEngine_Worker(t *testing.T) {
 	if b.addresses() != nil {
 		t.Errorf("a worker has endpoints: %v", b.addresses())
 	}
+	g := b.guard()
 	b.wish(2, "exit", worker)
 	if f := b.fails(); f.ExitCode == nil || *f.ExitCode != 3 {
 		t.Errorf("%+v", f)
+	}
+	if g.stop(); len(g.lost) > 0 { // it never settled, so the old ones were not stopped for it
+		t.Error(g.lost)
 	}
 }
 

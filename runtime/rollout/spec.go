@@ -40,6 +40,9 @@ const (
 	probeEvery         = 500 * time.Millisecond // until the first success; then the helper slows it down
 	probeTimeout       = 3 * time.Second
 	probeRetries       = 3
+	settling           = time.Second     // that the first good answer has to last
+	probation          = 2 * time.Second // that a proc without a port has to stay up, at least
+	aliveEvery         = time.Hour       // its next probes say nothing new
 )
 
 // capabilities are those that containers keep (DESIGN section 6).
@@ -159,34 +162,43 @@ func endpointSpec(p lain.ProcSpec) *swarm.EndpointSpec {
 // healthCheck asks through the helper, on the address that the router will use ("self"): an application that
 // listens on its loopback only would be called healthy otherwise and never answer anybody. The start period is the whole time a proc has to become healthy, so
 // that the engine never kills what may still come up: the deadline is the judge's. One success ends it.
-// The timeout leaves room for the helper's own sleep inside the probe. An image's own check is switched off.
+// The timeout leaves room for the helper's own sleep inside the probe. It replaces an image's own check.
+//
+// An instance has to settle before the check calls it healthy, and not after: Swarm stops the old instances
+// at the moment in which it calls the new ones healthy, and a release that crashes right behind that would
+// leave nothing to return to. So a proc without a port has a check as well, which is only about time.
 func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfig {
-	if !p.Checked() {
-		return &container.HealthConfig{Test: []string{"NONE"}}
-	}
-	timeout, retries := probeTimeout, probeRetries
+	timeout, retries, settle := probeTimeout, probeRetries, settling
 	if c := p.Check; c != nil {
 		interval, timeout, retries = orDefault(c.Interval, interval), orDefault(c.Timeout, timeout), max(c.Retries, 1)
 	}
-	test := []string{"CMD", helperInside, "probe", "--timeout", timeout.String(), "--interval", interval.String()}
+	if !p.Checked() {
+		interval, settle = aliveEvery, max(probation, p.SetupTime)
+	}
+	what, command := question(p)
+	test := slices.Concat([]string{"CMD", helperInside, "probe"}, what,
+		[]string{"--timeout", timeout.String(), "--interval", interval.String(), "--settle", settle.String()}, command)
 	return &container.HealthConfig{
-		Test:        append(test, question(p)...),
+		Test:        test,
 		Interval:    probeEvery,
-		Timeout:     probe.EngineTimeout(interval, timeout),
+		Timeout:     probe.EngineTimeout(interval, timeout, settle),
 		StartPeriod: p.SetupTime + orDefault(p.Deadline, defaultDeadline),
 		Retries:     retries,
 	}
 }
 
-// question is what the helper asks. A command is a line for the image's shell, as in LAIN.
-func question(p lain.ProcSpec) []string {
+// question is what the helper asks, and the command that it asks by, if it is one: a line for the image's shell,
+// as in LAIN.
+func question(p lain.ProcSpec) (what, command []string) {
 	switch {
+	case !p.Checked():
+		return []string{"--alive"}, nil
 	case p.Check != nil && p.Check.Command != "":
-		return []string{"--exec", "--", "/bin/sh", "-c", p.Check.Command}
+		return []string{"--exec"}, []string{"--", "/bin/sh", "-c", p.Check.Command}
 	case p.HealthPath != "":
-		return []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
+		return []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}, nil
 	}
-	return []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}
+	return []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}, nil
 }
 
 // environment is the wish's own, and what Lain injects, which wins. Sorted, one entry for each name.
