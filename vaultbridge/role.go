@@ -47,7 +47,7 @@ func (b *Bridge) loginThrough(ctx context.Context, manager, base *api.Client, ap
 	if err != nil {
 		return grant{}, err
 	}
-	secret, err := field(put(ctx, "vault.secret-id.make", manager, "auth/approle/role/"+name+"/secret-id", nil))("secret_id")
+	secret, err := field(writeAt(ctx, "vault.secret-id.make", manager, "auth/approle/role/"+name+"/secret-id", nil))("secret_id")
 	if err != nil {
 		return grant{}, err
 	}
@@ -55,17 +55,17 @@ func (b *Bridge) loginThrough(ctx context.Context, manager, base *api.Client, ap
 }
 
 func writeRole(ctx context.Context, manager *api.Client, name, policy string) error {
-	if _, err := put(ctx, "vault.policy.put", manager, "sys/policies/acl/"+name, map[string]any{"policy": policy}); err != nil {
+	if _, err := writeAt(ctx, "vault.policy.put", manager, "sys/policies/acl/"+name, map[string]any{"policy": policy}); err != nil {
 		return err
 	}
-	_, err := put(ctx, "vault.role.put", manager, "auth/approle/role/"+name, map[string]any{
+	_, err := writeAt(ctx, "vault.role.put", manager, "auth/approle/role/"+name, map[string]any{
 		"token_policies": name, "token_no_default_policy": true, "token_ttl": appTokenTTL, "token_max_ttl": appTokenTTL,
 		"bind_secret_id": true, "secret_id_num_uses": 1, "secret_id_ttl": secretIDTTL,
 	})
 	return err
 }
 
-func put(ctx context.Context, point string, c *api.Client, path string, data map[string]any) (s *api.Secret, err error) {
+func writeAt(ctx context.Context, point string, c *api.Client, path string, data map[string]any) (s *api.Secret, err error) {
 	err = failpoint.Around(point, func() error {
 		s, err = c.Logical().WriteWithContext(ctx, path, data)
 		return err

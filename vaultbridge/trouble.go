@@ -60,8 +60,11 @@ func (b *Bridge) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("ask the vault: %w", err)
 }
 
-// classify finds the class of an error; nil where it is none.
+// classify finds the class of an error; nil where it has none, or there is no error.
 func classify(err error) error {
+	if err == nil {
+		return nil
+	}
 	for _, class := range []error{ErrSealed, ErrGone, ErrSlow, ErrDenied, ErrNotFound, ErrConflict} {
 		if errors.Is(err, class) {
 			return class
@@ -103,7 +106,7 @@ func classOf(answer *api.ResponseError) error {
 	return nil
 }
 
-func isDenied(err error) bool { return err != nil && classify(err) == ErrDenied }
+func isDenied(err error) bool { return classify(err) == ErrDenied }
 
 // notSent reports whether the vault has not done what it was asked: it said so, or was never reached.
 func notSent(err error) bool {
