@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -107,6 +109,10 @@ func TestManifest_atShowsTheLine(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{head, head + "web:\n", head + "web: {env: [\"A=\\0\"], mountpoint: [a/b, /c]}\n",
 		head + "worker: &a {cmd: x, <<: {port: 1}}\nworker.b: *a\n", "a: &a [*a]", "? [a]\n: b", "\xef\xbb\xbfappname: x", "- !!binary x",
+		head + "cron: {schedule: \"*/5 1-2,3 * jan mon\"}\nservice.a: {portal: {allow_clients: [b]}}\nuse_services: {a: b}\nnotify: {a: [1.5, .inf, 2016-09-13]}\n",
+		head + "web: {ports: {\"9500:1/udp\": {proto: tcp}}, labels: [a:b:c], filters: [\"affinity:a!=~b\"], logs: [a], cloud_volumes: {dirs: [a]}, shared_volumes: {g: [\"a:/b\"]}}\n",
+		head + "web: {volumes: [{/a/: {backup_full: {schedule: \"@daily\", expire: 3d, pre_run: x}}}, /b: ], dns_search: [a.b], stateful: 1, health: {path: x, interval: 2 minutes}}\n",
+		"appname: a\napptype: resource\nbuild: {base: b, secrets: [c, {name: d, target: /e}], volumes: [/f], target: g}\nworker: {cmd: \"{{ x }}\", memory: \"{{\"}\n",
 		head + "web: {secret_files: [../x, /a//b/, 1], container_healthcheck: {cmd: \"a\\0\", options: {retries: 9}}}\n",
 		head + "oneshot: {ports: 9500:1/udp}\nservice.x: {portal: {}}\nuse_resources: {a: {services: [b]}}\n"} {
 		f.Add([]byte(seed))
@@ -122,8 +128,11 @@ func FuzzParse(f *testing.F) {
 		if m == nil {
 			return
 		}
-		for _, p := range m.Procs {
+		for _, p := range slices.Concat(m.Procs, m.Others) {
 			checkProc(t, p)
+		}
+		if shown := Show(m, "example.test"); !json.Valid(shown) || !bytes.Equal(shown, Show(m, "example.test")) {
+			t.Errorf("shown as %s", shown)
 		}
 		routes, _ := m.Routes([]string{"example.test"})
 		for _, r := range routes {
@@ -158,7 +167,22 @@ func checkProc(t *testing.T, p Proc) {
 			t.Errorf("secret file %q", f.Path)
 		}
 	}
-	if h := p.ContainerHealth; h != nil && (strings.ContainsAny(h.Cmd, "\x00\n\r\x1b") || h.Interval < 10*time.Second || h.Timeout < 3*time.Second || h.Retries < 3) {
+	for _, v := range p.Volumes {
+		if !path.IsAbs(v.Path) || path.Clean(v.Path) != v.Path || strings.ContainsAny(v.Path+v.Written, "\x00\n\r\x1b") {
+			t.Errorf("volume %q", v.Path)
+		}
+	}
+	for _, port := range p.StreamPorts {
+		if port.Src < minStream || port.Src > maxStream || port.Dst < 1 || port.Dst > 65535 || port.Protocol != "tcp" && port.Protocol != "udp" {
+			t.Errorf("port %+v", port)
+		}
+	}
+	for _, s := range slices.Concat(p.Logs, p.Filters, p.DNSSearch, []string{p.Schedule, p.ServiceName}) {
+		if strings.ContainsAny(s, "\x00\n\r\x1b") {
+			t.Errorf("control characters in %q", s)
+		}
+	}
+	if h := p.ContainerHealth; h != nil && (strings.ContainsAny(h.Cmd, "\x00\n\r\x1b") || h.Interval < time.Second || h.Timeout < 3*time.Second || h.Retries < 3) {
 		t.Errorf("container health %+v", h)
 	}
 	if p.Name == "" || p.Instances < 0 || p.Port < 0 || p.Port > 65535 || p.MemoryBytes < 0 || p.KillTimeout < 10*time.Second {
