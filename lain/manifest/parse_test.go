@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -22,6 +23,10 @@ func TestParse_refusesBombsInASentence(t *testing.T) {
 		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d,", i), 10))
 	}
 	long := head + "a: &a " + strings.Repeat("x", 100_000) + "\nb: [" + strings.Repeat("*a,", 100) + "]\n"
+	procs := ""
+	for i := range maxProcs + 1 {
+		procs += fmt.Sprintf("worker.n%d:\n", i)
+	}
 	cases := map[string]struct{ data, want string }{
 		"aliases":       {laughs, "with its aliases written out"},
 		"long aliases":  {long, "with its aliases written out"},
@@ -31,6 +36,7 @@ func TestParse_refusesBombsInASentence(t *testing.T) {
 		"many values":   {head + "a:\n" + strings.Repeat("- b\n", maxValues), "more than 20000 values"},
 		"not UTF-8":     {head + "a: \xff\n", "is not UTF-8"},
 		"control bytes": {head + "a: \x00\n", "this is not YAML"},
+		"many procs":    {head + procs, "worker.n100 is one proc too many"},
 		"loop":          {head + "a: &a {<<: *a}\n", "something that holds it"},
 	}
 	for name, c := range cases {
@@ -187,5 +193,19 @@ func checkProc(t *testing.T, p Proc) {
 	}
 	if p.Name == "" || p.Instances < 0 || p.Port < 0 || p.Port > 65535 || p.MemoryBytes < 0 || p.KillTimeout < 10*time.Second {
 		t.Errorf("proc %+v", p)
+	}
+}
+
+// A file with all keys, and as long as the longest real ones.
+func BenchmarkParse(b *testing.B) {
+	data, err := os.ReadFile("testdata/every-key-served.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if m, found := Parse("lain.yaml", data); m == nil {
+			b.Fatal(found.Err())
+		}
 	}
 }
