@@ -135,7 +135,7 @@ var keys = []known{
 	{in: proc, name: "mountpoint", takes: listOf(scalars), about: "hosts and paths it answers at"},
 	{in: proc, name: "https_only", takes: truths, about: "plain HTTP is redirected"},
 	{in: proc, name: "service_name", takes: scalars, about: "of a portal: the service it leads to"},
-	{in: proc, name: "allow_clients", takes: scalars, about: "of a portal: the applications that may use it"},
+	{in: proc, name: "allow_clients", takes: oneOrMore(scalars), about: "of a portal: the applications that may use it"},
 	{in: proc, name: "portal", takes: ref(proc), about: "of a service: its portal"},
 	{in: proc, name: "schedule", takes: scalars, about: "of a cron proc: five fields as in crontab"},
 

@@ -113,7 +113,7 @@ type Proc struct {
 	SharedVolumes []SharedVolume // ein-plus
 	Logs          []string       // names below /lain/logs, each once
 	ServiceName   string         // portals only
-	AllowClients  string         // portals only; "**": all
+	AllowClients  []string       // portals only: applications; "**": all
 	Schedule      string         // cron procs only
 	Templates     []Template     // of a Manifest that is a template
 

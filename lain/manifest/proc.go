@@ -64,7 +64,7 @@ func (r *procReader) proc(key, v *node, p *Proc) {
 		"shared_volumes":  func(_, v *node) { p.SharedVolumes = r.sharedVolumes(v) },
 		"logs":            func(_, v *node) { p.Logs = r.logs(v) },
 		"service_name":    r.only(p, func(_, v *node) { p.ServiceName, _ = r.text(v, is("service_name")) }, portal),
-		"allow_clients":   r.only(p, func(_, v *node) { p.AllowClients, _ = r.text(v, is("allow_clients")) }, portal),
+		"allow_clients":   r.only(p, func(_, v *node) { p.AllowClients = r.clients(v) }, portal),
 		"schedule":        r.only(p, func(_, v *node) { p.Schedule = r.schedule(v, is("schedule")) }, cron),
 		"portal":          func(k, _ *node) { r.strayPortal(key, k) },
 	})
@@ -104,7 +104,9 @@ func (r *procReader) complete(key, v *node, p *Proc, label string) {
 			r.fail(key, "Only the proc named web gets one by itself. Try: mountpoint: [/"+string(p.Name)+"]", "%s has no mountpoint", label)
 		}
 	case portal:
-		p.AllowClients = cmp.Or(p.AllowClients, everyClient)
+		if len(p.AllowClients) == 0 {
+			p.AllowClients = []string{everyClient}
+		}
 		if s := v.get("service_name"); (s == nil || s.kind == null) && p.ServiceName == "" {
 			r.fail(key, "Try: service_name: "+strings.TrimPrefix(string(p.Name), "portal-"), "%s has no service_name", label)
 		}
@@ -117,6 +119,15 @@ func (r *procReader) complete(key, v *node, p *Proc, label string) {
 
 // everyClient is what allow_clients is where it is not written.
 const everyClient = "**"
+
+// clients reads the name of an application, or a list of them.
+func (r *reader) clients(v *node) []string {
+	var clients []string
+	for _, item := range r.words(v, "allow_clients") {
+		clients = append(clients, item.text)
+	}
+	return clients
+}
 
 // Template is a key of a proc whose value the client of a resource fills in.
 type Template struct {

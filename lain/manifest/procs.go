@@ -33,6 +33,9 @@ type procReader struct {
 	others []Proc // of types that are not served
 }
 
+// maxProcs bounds what one application may run.
+const maxProcs = 100
+
 // take reads one section: web, web.api, proc.api, service.api, ...
 func (r *procReader) take(key, v *node) {
 	stem, name, dotted := strings.Cut(key.text, ".")
@@ -42,6 +45,10 @@ func (r *procReader) take(key, v *node) {
 	typ := lain.ProcType(stem)
 	if stem == "proc" || typ == service {
 		typ = r.innerType(v)
+	}
+	if len(r.lines) == maxProcs {
+		r.fail(key, "Split the application.", "%s is one proc too many: at most %d are taken", show(key.text), maxProcs)
+		return
 	}
 	p := Proc{Name: r.name(key, name), Type: typ, Line: key.line}
 	was := r.quiet

@@ -43,6 +43,9 @@ func (r *reader) section(in section, title string, v *node, take takers) {
 	for _, p := range v.pairs {
 		k, ok := lookup(in, p.key.text)
 		switch {
+		case !ok && r.notes.full(Warning): // finding out what was meant takes time
+			r.notes.count[Warning]++
+			continue
 		case !ok:
 			r.warn(p.key, "%s", unknown(in, title, p.key.text))
 			continue

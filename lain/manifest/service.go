@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"math"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -21,8 +23,8 @@ type UseResource struct {
 	Line     int
 }
 
-// Setting is a key whose meaning is another's affair. Value is nil, a bool, an int64, a string (fractions and
-// dates too, as written), or a []any or map[string]any of these.
+// Setting is a key whose meaning is another's affair. Value is nil, a bool, an int64, a float64, a string
+// (dates too, as written), or a []any or map[string]any of these.
 type Setting struct {
 	Name  string
 	Value any
@@ -97,6 +99,11 @@ func (n *node) plain() any {
 		return truth[n.text]
 	case integer:
 		return n.number
+	case fraction:
+		f, err := strconv.ParseFloat(strings.ReplaceAll(n.text, "_", ""), 64)
+		if err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) { // JSON has no word for them
+			return f
+		}
 	case list:
 		items := make([]any, len(n.items))
 		for i, item := range n.items {
