@@ -22,6 +22,7 @@ import (
 
 const (
 	certsEvery = time.Second      // how often the folder of certificates is looked at
+	sweepEvery = time.Minute      // how often copies that nobody uses are looked for
 	askCerts   = 20 * time.Second // how long Certified waits for a look of its own
 	handshake  = 5 * time.Second
 )
@@ -132,7 +133,8 @@ func refusal(err error) (string, bool) {
 func (r *Router) lookAtCertificates(ctx context.Context, force bool) (changed bool, err error) {
 	now := time.Now()
 	changed, err = r.certs.Look(ctx, now, force)
-	if err == nil {
+	if err == nil && now.Sub(r.swept) > sweepEvery {
+		r.swept = now
 		err = r.certs.Sweep(now)
 	}
 	report := r.certs.Report(now)
@@ -164,14 +166,13 @@ func (r *Router) watchCertificates(ctx context.Context) bool {
 	return changed
 }
 
-// firstCertificates reads them before anything is served for the first time.
-func (r *Router) firstCertificates(ctx context.Context) error {
-	if !r.secure() || r.read {
-		return nil
+// firstCertificates reads them before anything is served for the first time. Trouble with them stops nobody who
+// needs none.
+func (r *Router) firstCertificates(ctx context.Context) {
+	if r.secure() && !r.read {
+		r.watchCertificates(ctx)
+		r.read = true
 	}
-	_, err := r.lookAtCertificates(ctx, true)
-	r.read = err == nil
-	return err
 }
 
 // fits tells for which hosts there is a certificate, as of now.

@@ -71,7 +71,8 @@ type Router struct {
 	links     map[string]string // host to the certificate that was published
 	unseen    map[string]sample // published certificates that no handshake has shown yet
 	listenTLS []string          // none: TLS is off
-	read      bool              // the certificates have been read once
+	read      bool              // the certificates have been looked at once
+	swept     time.Time         // when copies that nobody uses were looked for
 	ask       chan chan error   // for a look at the certificates, now
 
 	listen []string
@@ -197,9 +198,7 @@ func (r *Router) pass(ctx context.Context, tell bool) error {
 	if err != nil {
 		return errors.Join(err, r.serveOld(ctx))
 	}
-	if err := r.firstCertificates(ctx); err != nil {
-		return errors.Join(err, r.serveOld(ctx))
-	}
+	r.firstCertificates(ctx)
 	want.fits = r.fits()
 	refused, err := r.apply(ctx, want)
 	if errors.Is(err, nginx.ErrStart) {

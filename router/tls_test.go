@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -63,7 +64,18 @@ func fetch(client *http.Client, url string) (*http.Response, string, error) {
 	return response, string(body), err
 }
 
-// shows is the last subject of what a handshake shows for a name: its hosts and its end.
+// post sends a megabyte.
+func post(client *http.Client, url string) (*http.Response, string, error) {
+	response, err := client.Post(url, "application/octet-stream", bytes.NewReader(make([]byte, 1<<20)))
+	if err != nil {
+		return nil, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response, string(body), err
+}
+
+// shows is what a handshake shows for a name: the certificate's hosts and its end.
 func (g *tlsRig) shows(host string) (string, error) {
 	c, err := tls.Dial("tcp", g.addrTLS, &tls.Config{ServerName: host, RootCAs: g.ca.Pool()})
 	if err != nil {
@@ -284,7 +296,7 @@ func weakRSA(t *testing.T) *rsa.PrivateKey {
 	return key
 }
 
-// startTLSLoad sends GETs over HTTP/2, over kept connections of HTTP/1.1, and over fresh ones, each of the last
+// startTLSLoad sends GETs and a few POSTs over HTTP/2, over kept connections of HTTP/1.1, and over fresh ones, each of the last
 // with a handshake of its own.
 func startTLSLoad(g *tlsRig, perSecond int) *load {
 	l := &load{quit: make(chan struct{})}
@@ -298,6 +310,10 @@ func startTLSLoad(g *tlsRig, perSecond int) *load {
 			case <-l.quit:
 				return
 			case <-tick.C:
+			}
+			if i%20 == 0 {
+				l.wg.Go(func() { l.note(post(kinds[i%3], "https://a.test/")) })
+				continue
 			}
 			l.wg.Go(func() { l.note(fetch(kinds[i%3], "https://a.test/")) })
 		}
@@ -407,6 +423,78 @@ func TestRouterTLS_SwitchedOff(t *testing.T) {
 	if err := g.router.Certified(t.Context(), "s.test"); err == nil || !strings.Contains(err.Error(), "https is switched off on this server") {
 		t.Error(err)
 	}
+}
+
+// A link may change between the two halves of a handshake: certificate and key are still of one pair.
+func TestRouterTLS_HalvesNeverMix(t *testing.T) {
+	g := newTLSRig(t)
+	g.ca.Put(g.certDir, "one", nextYear, "a.test")
+	g.ca.Put(g.certDir, "two", nextMonth, "b.test", "a.test")
+	g.start()
+	g.applied(g.routes("a", web("a.test", "/", "web"), web("b.test", "/", "web")))
+	hosts := filepath.Join(g.dir, "router/certs/hosts")
+	var pairs []string
+	for _, host := range []string{"a.test", "b.test"} {
+		target, err := os.Readlink(filepath.Join(hosts, host))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pairs = append(pairs, target)
+	}
+	quit, done := make(chan struct{}), make(chan error)
+	go func() {
+		next := filepath.Join(g.dir, "router/certs/swap")
+		for i := 0; ; i++ {
+			select {
+			case <-quit:
+				done <- nil
+				return
+			default:
+			}
+			if err := errors.Join(os.Symlink(pairs[i%2], next), os.Rename(next, filepath.Join(hosts, "a.test"))); err != nil {
+				<-quit
+				done <- err
+				return
+			}
+		}
+	}()
+	shown := map[string]int{}
+	for range 300 {
+		got, err := g.shows("a.test")
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		shown[got]++
+	}
+	close(quit)
+	if err := <-done; err != nil || len(shown) != 2 {
+		t.Errorf("%v, shown: %v", err, shown)
+	}
+}
+
+// A certificate that nginx's workers cannot read is noticed by us before a person does.
+func TestRouterTLS_WhatIsNotShownIsNotServing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("this test wants root: nginx's workers have another user then")
+	}
+	g := newTLSRig(t)
+	g.ca.Put(g.certDir, "s", nextYear, "s.test")
+	g.start()
+	g.applied(g.routes("t", web("t.test", "/", "web")))
+	folder := filepath.Join(g.dir, "router/certs")
+	if err := os.Chmod(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	seen := g.applied(g.routes("s", secure("s.test", "/", "web")))
+	if !strings.Contains(seen.Refused["s"], "does not show the certificate of s.test") || len(seen.Refused) != 1 {
+		t.Errorf("refused: %v", seen.Refused)
+	}
+	g.expect("t.test", "/", 503, "")
+	if err := os.Chmod(folder, 0o710); err != nil {
+		t.Fatal(err)
+	}
+	g.until("it is shown, and that is told", func() bool { return len(g.seen().Refused) == 0 })
 }
 
 // Only root and nginx's workers read the keys.
