@@ -221,7 +221,9 @@ type RouterSeen struct {
 	Node     string            `json:"node"`
 	Revision int64             `json:"revision"`          // of the store: all routes and endpoints up to here are applied or refused
 	Refused  map[string]string `json:"refused,omitempty"` // application to reason
-	At       time.Time         `json:"at"`
+	// Certificates says what is to be done about them: name of its files, or their folder, to a sentence.
+	Certificates map[string]string `json:"certificates,omitempty"`
+	At           time.Time         `json:"at"`
 }
 
 // HostClaim gives a host name to one application. Key: hosts/<host>.

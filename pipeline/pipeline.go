@@ -54,6 +54,9 @@ type Options struct {
 	Cluster plan.Cluster
 	URL     func(lain.Route) string // how people reach a route
 
+	// Certified returns nil when a host can be served over https, or a fault that says what is missing. nil: none can.
+	Certified func(ctx context.Context, host string) error
+
 	MaxTreeBytes int64 // of a commit's files together; 0: any
 
 	Logger *slog.Logger

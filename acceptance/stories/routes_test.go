@@ -84,7 +84,7 @@ func TestHTTPSOnlyWithoutACertificate_IsRefused(t *testing.T) {
 	app := tw.NewApp(t, "secure")
 	app.Manifest("", "  https_only: true")
 	app.Commit("https only")
-	refusedAtTheDoor(t, tw, app, app.Push(), "https_only", "no certificates", "lain.yaml:", "Remove https_only")
+	refusedAtTheDoor(t, tw, app, app.Push(), "web is https_only: https is switched off on this server", app.Host(), "lain.yaml:", "Remove https_only")
 }
 
 func TestAWebsocket_PassesTheRouter(t *testing.T) {
