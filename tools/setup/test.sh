@@ -45,6 +45,7 @@ unit() {
   mapfile -t packages < <(unit_packages)
   go test -race -timeout 20m "${packages[@]}" || code=1
   (cd examples/hello && go test ./...) || code=1
+  tools/setup/vault.sh test || code=1
   return "$code"
 }
 
