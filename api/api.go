@@ -49,6 +49,8 @@ type Keys interface {
 type API struct {
 	Store    *state.Store
 	Runs     Runs
+	Changes  Changes
+	Repos    Repos
 	Apps     Apps
 	Logs     Logs
 	Rights   Rights
@@ -83,7 +85,7 @@ func New(a API) *API {
 
 // table is every verb there is. Docs and help come from it.
 func (a *API) table() []verb {
-	return []verb{
+	return append([]verb{
 		{name: "help", args: "[VERB...]", summary: "the verbs, or one of them with its flags", example: "help logs",
 			action: access.Read, run: a.help},
 		{name: "setup", summary: "what to put into ~/.ssh/config, and the host key's fingerprint", example: "setup >> ~/.ssh/config",
@@ -120,7 +122,7 @@ func (a *API) table() []verb {
 		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
 			action: access.DeleteApp, run: destroy,
 			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
-	}
+	}, changeVerbs()...)
 }
 
 func number(what string, n int) func(*pflag.FlagSet) {

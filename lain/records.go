@@ -42,6 +42,7 @@ type App struct {
 	Serving      int       `json:"serving,omitempty"` // the release that serves; 0: none yet
 	LastRelease  int       `json:"last_release,omitempty"`
 	LastRun      int       `json:"last_run,omitempty"`
+	Config       bool      `json:"config,omitempty"` // config values may have been set: releases ask the vault for them
 }
 
 // ReleaseStatus is where a release stands.
@@ -68,15 +69,68 @@ type Release struct {
 	By      Person        `json:"by"`
 	Created time.Time     `json:"created"`
 	Ended   time.Time     `json:"ended,omitzero"`
-	Why     string        `json:"why"` // push, redeploy, rollback, return
+	Why     Why           `json:"why"`
+	From    int           `json:"from,omitempty"` // the release it was made of; 0: a push
 	Forced  bool          `json:"forced,omitempty"`
 	Branch  string        `json:"branch"`
 	Status  ReleaseStatus `json:"status"`
 	Reason  string        `json:"reason,omitempty"` // of a failed one
+	Ban     *Ban          `json:"ban,omitempty"`    // nil: it may be released again
+
+	// Sizes are what people scaled otherwise than lain.yaml says; later releases inherit them.
+	Sizes map[ProcName]Size `json:"sizes,omitempty"`
+}
+
+// Why is what a release, or the run that makes it, was asked for.
+type Why string
+
+const (
+	WhyPush     Why = "push"
+	WhyRollback Why = "rollback" // an earlier release again
+	WhyRedeploy Why = "redeploy" // what serves, with new containers and the newest secrets
+	WhyRestart  Why = "restart"  // what serves, with new containers of some procs
+	WhyScale    Why = "scale"    // what serves, in another size
+	WhySecrets  Why = "secrets"  // what serves, with the newest secret files and config values
+)
+
+// Ban keeps a release from being released again.
+type Ban struct {
+	Reason string    `json:"reason"`
+	By     Person    `json:"by"`
+	At     time.Time `json:"at"`
+}
+
+// Change is what a run does that is no push: it makes a new release of one that there is.
+type Change struct {
+	Why   Why               `json:"why"`
+	From  int               `json:"from,omitempty"`  // the release it is made of; 0: the one that serves when its turn comes
+	Procs []ProcName        `json:"procs,omitempty"` // of a restart; none: all
+	Sizes map[ProcName]Size `json:"sizes,omitempty"` // of a scale; a zero Size: back to what lain.yaml says
+
+	OldSecrets bool `json:"old_secrets,omitempty"` // of a rollback: with the secrets and config that From had
 }
 
 // Version is how people see the number: v12.
 func (r Release) Version() string { return fmt.Sprintf("v%d", r.Number) }
+
+// Proc finds a proc by its name.
+func (r Release) Proc(name ProcName) (ProcSpec, bool) {
+	for _, p := range r.Procs {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return ProcSpec{}, false
+}
+
+// ParseVersion reads "v12" or "12".
+func ParseVersion(s string) (int, error) {
+	n, err := strconv.Atoi(strings.TrimPrefix(s, "v"))
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%q is not a release: use v12 or 12", clip(s))
+	}
+	return n, nil
+}
 
 // ProcWant is what a proc should be. Written by the pipeline, made true by the rollout.
 // Key: procs/<app>/<proc>. Deleting it removes the proc from the engine.
@@ -86,6 +140,15 @@ type ProcWant struct {
 	Commit  Commit   `json:"commit"`
 	Spec    ProcSpec `json:"spec"`
 	Attempt int      `json:"attempt"` // grows with each write, so that a return to an old release is a new wish
+}
+
+// Started is the release that the wish's containers are started for. It is older than Release where the proc
+// has not changed since.
+func (w ProcWant) Started() int {
+	if w.Spec.Since > 0 {
+		return w.Spec.Since
+	}
+	return w.Release
 }
 
 // SeenState is what the rollout found of a wish.
@@ -112,9 +175,9 @@ type ProcSeen struct {
 
 // InstanceSeen is one container of a proc, the newest of its slot first.
 type InstanceSeen struct {
-	Number  int       `json:"number"` // 1..N
-	Task    string    `json:"task"`   // engine id
-	Release int       `json:"release"`
+	Number  int       `json:"number"`  // 1..N
+	Task    string    `json:"task"`    // engine id
+	Release int       `json:"release"` // that it was started for
 	Node    string    `json:"node,omitempty"`
 	State   string    `json:"state"` // the engine's word: running, starting, failed, ...
 	Reason  string    `json:"reason,omitempty"`
@@ -158,7 +221,9 @@ type RouterSeen struct {
 	Node     string            `json:"node"`
 	Revision int64             `json:"revision"`          // of the store: all routes and endpoints up to here are applied or refused
 	Refused  map[string]string `json:"refused,omitempty"` // application to reason
-	At       time.Time         `json:"at"`
+	// Certificates says what is to be done about them: name of its files, or their folder, to a sentence.
+	Certificates map[string]string `json:"certificates,omitempty"`
+	At           time.Time         `json:"at"`
 }
 
 // HostClaim gives a host name to one application. Key: hosts/<host>.
@@ -197,6 +262,7 @@ type Run struct {
 	Detached  bool          `json:"detached,omitempty"` // its pusher was answered already: it goes on without one
 	BuildOnly bool          `json:"build_only,omitempty"`
 	Forced    bool          `json:"forced,omitempty"`
+	Change    *Change       `json:"change,omitempty"` // nil: a push
 	Old       Commit        `json:"old,omitempty"`    // what the pusher saw on the branch
 	Former    Commit        `json:"former,omitempty"` // what the deploy branch named before, once it was moved
 	Reason    string        `json:"reason,omitempty"` // why it did not end as done, one sentence

@@ -57,13 +57,9 @@ func (p *Pipeline) occupy(app lain.AppName) (func(), error) {
 func (p *Pipeline) yieldLane(app lain.AppName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.lanes[app]
-	l.running, l.waiting = l.waiting, nil
-	if l.running != nil {
-		close(l.running.turn)
-		return
+	if !p.lanes[app].next() {
+		delete(p.lanes, app)
 	}
-	delete(p.lanes, app)
 }
 
 func (p *Pipeline) unroute(ctx context.Context, app lain.AppName) error {

@@ -49,9 +49,13 @@ type Options struct {
 	Store   *state.Store
 	Builder Builder
 	Repos   Repositories
+	Secrets Secrets
 	LogDir  string // run logs, <app>/<number>.jsonl below it
 	Cluster plan.Cluster
 	URL     func(lain.Route) string // how people reach a route
+
+	// Certified returns nil when a host can be served over https, or a fault that says what is missing. nil: none can.
+	Certified func(ctx context.Context, host string) error
 
 	MaxTreeBytes int64 // of a commit's files together; 0: any
 
@@ -128,8 +132,10 @@ func (p *Pipeline) Drain(ctx context.Context) {
 	p.mu.Lock()
 	p.stopping = true
 	for _, l := range p.lanes {
-		if l.waiting != nil && !l.waiting.detached() {
-			l.waiting.tryCancel(errStopping)
+		for _, w := range l.waiting {
+			if !w.detached() {
+				w.tryCancel(errStopping)
+			}
 		}
 	}
 	p.mu.Unlock()

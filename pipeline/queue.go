@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
@@ -12,23 +13,46 @@ import (
 	"lain.internal/lain/state"
 )
 
-// lane is the queue of one application: one run moves, at most one waits.
+// mostWaiting bounds the changes that wait for their turn in one application.
+const mostWaiting = 16
+
+// lane is the queue of one application: one run moves. Of the pushes only the newest waits; changes wait in
+// their order.
 type lane struct {
 	running *execution
-	waiting *execution
+	waiting []*execution
+}
+
+// next gives the turn to the oldest that waits, and reports whether there was one.
+func (l *lane) next() bool {
+	l.running = nil
+	if len(l.waiting) == 0 {
+		return false
+	}
+	l.running, l.waiting = l.waiting[0], l.waiting[1:]
+	close(l.running.turn)
+	return true
+}
+
+// leave takes e out of those that wait.
+func (l *lane) leave(e *execution) {
+	l.waiting = slices.DeleteFunc(l.waiting, func(w *execution) bool { return w == e })
 }
 
 // Submit checks the commit, records a run and puts it into its application's queue. A *fault.Fault means
 // that the request was refused before there was a run: nothing was left behind. An application that is not
 // there yet is made with its first run.
 func (p *Pipeline) Submit(ctx context.Context, req lain.RunRequest) (lain.Run, error) {
-	if err := p.check(ctx, req); err != nil {
+	if err := p.check(ctx, &req); err != nil {
 		return lain.Run{}, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopping {
 		return lain.Run{}, errStopping
+	}
+	if l := p.lanes[req.App]; l != nil && len(l.waiting) >= mostWaiting {
+		return lain.Run{}, fault.New(fault.Conflict, "%d runs of %s wait already", len(l.waiting), req.App).WithHint("See: runs %s", req.App)
 	}
 	run, err := p.record(ctx, req)
 	if err != nil {
@@ -70,7 +94,7 @@ func (p *Pipeline) tryRecord(ctx context.Context, req lain.RunRequest) (lain.Run
 	}
 	run := lain.Run{
 		App: req.App, Number: app.LastRun, Commit: req.Commit, Ref: req.Ref, Old: req.Old, By: req.By, State: lain.RunQueued,
-		Detached: req.Detach, BuildOnly: req.BuildOnly, Created: p.o.Now().UTC(),
+		Detached: req.Detach, BuildOnly: req.BuildOnly, Change: req.Change, Created: p.o.Now().UTC(),
 		Log: logName(req.App, app.LastRun), Owner: p.o.ID,
 	}
 	key := lain.NumberKey(req.App, run.Number)
@@ -106,17 +130,28 @@ func (p *Pipeline) enqueue(e *execution, supersede bool) {
 		go p.drive(e)
 		return
 	}
-	if l.waiting != nil {
-		l.waiting.tryCancel(superseded{newer})
+	if e.asked.Change == nil {
+		l.supersedePushes(superseded{newer})
 	}
-	l.waiting = e
+	l.waiting = append(l.waiting, e)
 	go p.queue(e)
-	if supersede && l.running.tryCancel(superseded{newer}) {
+	if supersede && l.running.asked.Change == nil && l.running.tryCancel(superseded{newer}) {
 		e.log.Report(report.Event{Kind: report.Detail, Text: fmt.Sprintf("%s is stopped for this push", l.running.asked.ID())})
 		return
 	}
 	e.log.Report(report.Event{Kind: report.Stage, Text: fmt.Sprintf("Waiting for %s of %s", l.running.asked.ID(), l.running.asked.By)})
-	e.log.Report(report.Event{Kind: report.Detail, Text: "A push with -o supersede stops it while it builds."})
+	if e.asked.Change == nil {
+		e.log.Report(report.Event{Kind: report.Detail, Text: "A push with -o supersede stops it while it builds."})
+	}
+}
+
+// supersedePushes ends the pushes that wait; changes stay, since nobody but their person would ask for them again.
+func (l *lane) supersedePushes(why error) {
+	for _, w := range slices.Clone(l.waiting) {
+		if w.asked.Change == nil && w.tryCancel(why) {
+			l.leave(w)
+		}
+	}
 }
 
 // superseded marks the cause of a run's end.
@@ -131,10 +166,11 @@ func (p *Pipeline) queue(e *execution) {
 		p.drive(e)
 	case <-e.ctx.Done():
 		p.mu.Lock()
-		if l := p.lanes[e.asked.App]; l.waiting == e {
-			l.waiting = nil
+		l := p.lanes[e.asked.App]
+		mine := l != nil && l.running == e
+		if l != nil {
+			l.leave(e)
 		}
-		mine := p.lanes[e.asked.App].running == e
 		p.mu.Unlock()
 		if mine { // its turn came at the same moment
 			p.drive(e)
@@ -149,12 +185,7 @@ func (p *Pipeline) queue(e *execution) {
 func (p *Pipeline) drive(e *execution) {
 	e.execute()
 	p.mu.Lock()
-	l := p.lanes[e.asked.App]
-	l.running = l.waiting
-	l.waiting = nil
-	if next := l.running; next != nil {
-		close(next.turn)
-	} else {
+	if !p.lanes[e.asked.App].next() {
 		delete(p.lanes, e.asked.App)
 	}
 	p.mu.Unlock()

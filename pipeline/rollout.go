@@ -301,7 +301,7 @@ func (e *execution) finish(ctx context.Context, r lain.Release) error {
 	}) {
 		e.say(report.Result, "%s", e.p.o.URL(route))
 	}
-	e.say(report.Result, "%s serves %s, %s after the push", r.Version(), r.Commit.Short(), e.took())
+	e.say(report.Result, "%s serves %s, %s after the %s", r.Version(), r.Commit.Short(), e.took(), r.Why)
 	return nil
 }
 

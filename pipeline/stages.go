@@ -11,6 +11,8 @@ import (
 	"lain.internal/lain/builder"
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/changes"
+	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/manifest"
 	"lain.internal/lain/lain/report"
 	"lain.internal/lain/pipeline/plan"
@@ -28,31 +30,45 @@ func (e *execution) all() error {
 	if e.ctx.Err() != nil {
 		return context.Cause(e.ctx)
 	}
+	release, err := e.prepared()
+	if err != nil || e.asked.BuildOnly {
+		return err
+	}
+	if release, err = e.pin(release); err != nil {
+		return err
+	}
+	if release, err = e.record(release); err != nil {
+		return err
+	}
+	if err := e.beginRolling(); err != nil {
+		return errors.Join(err, e.abandon(release, err))
+	}
+	return e.roll(release)
+}
+
+// prepared is the release that the run is for, not yet recorded: of what was pushed, or of an earlier one.
+func (e *execution) prepared() (lain.Release, error) {
+	if e.asked.Change != nil {
+		return e.changed(*e.asked.Change)
+	}
 	repository, err := e.p.o.Repos.Open(e.ctx, e.asked.App)
 	if err != nil {
-		return err
+		return lain.Release{}, err
 	}
 	src, err := e.read(repository)
 	if err != nil {
-		return err
+		return lain.Release{}, err
 	}
 	built, err := e.image(repository, src)
 	if err != nil {
-		return err
+		return lain.Release{}, err
 	}
 	if e.asked.BuildOnly {
 		e.say(report.Result, "%s is built: %s", e.asked.Commit.Short(), built.Image)
 		e.say(report.Detail, "Push without -o build-only to release it; nothing will be built again.")
-		return nil
+		return lain.Release{}, nil
 	}
-	release, err := e.release(src, built)
-	if err != nil {
-		return err
-	}
-	if err := e.beginRolling(); err != nil {
-		return err
-	}
-	return e.roll(release)
+	return e.pushed(src, built)
 }
 
 // source is what the read stage found.
@@ -173,8 +189,8 @@ func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, 
 	return b, err
 }
 
-// release records what the rollout will make true, and claims its hosts.
-func (e *execution) release(src source, built lain.Build) (lain.Release, error) {
+// pushed is the release of what was pushed, in the sizes that people gave the one that serves.
+func (e *execution) pushed(src source, built lain.Build) (lain.Release, error) {
 	procs, err := plan.Procs(src.manifest, built.Image, e.p.o.Cluster, func(name string) (lain.ImageRef, error) {
 		return e.p.o.Builder.Foreign(e.ctx, name)
 	})
@@ -185,22 +201,38 @@ func (e *execution) release(src source, built lain.Build) (lain.Release, error) 
 	if err != nil {
 		return lain.Release{}, err
 	}
-	release := lain.Release{
+	serving, err := e.p.lastGood(e.ctx, e.asked.App)
+	if err != nil {
+		return lain.Release{}, err
+	}
+	r := lain.Release{
 		App: e.asked.App, Commit: e.asked.Commit, Tree: src.commit.Tree, Image: built.Image, Procs: procs, Routes: routes,
-		Run: e.asked.Number, By: e.asked.By, Why: "push", Forced: src.forced, Branch: branchOf(e.asked.Ref),
-		Status: lain.ReleasePending, Created: e.p.o.Now().UTC(),
+		Why: lain.WhyPush, Forced: src.forced, Branch: branchOf(e.asked.Ref), Status: lain.ReleasePending,
+	}
+	return plan.Sized(r, serving.Sizes), nil
+}
+
+// record stores the release under the next number, and claims its hosts.
+func (e *execution) record(r lain.Release) (lain.Release, error) {
+	r.Run, r.By, r.Created, r.Ended = e.asked.Number, e.asked.By, e.p.o.Now().UTC(), time.Time{}
+	for _, line := range changes.Scaled(r) {
+		e.say(report.Detail, "%s", line)
 	}
 	for {
-		r, err := e.tryRelease(release)
+		stored, err := e.tryRecord(r)
 		if !errors.Is(err, state.ErrConflict) {
-			return r, err
+			return stored, err
 		}
 	}
 }
 
-func (e *execution) tryRelease(r lain.Release) (lain.Release, error) {
+func (e *execution) tryRecord(r lain.Release) (lain.Release, error) {
 	ctx := e.ctx
 	app, err := e.p.kinds.apps.Get(ctx, string(r.App))
+	if err != nil {
+		return r, err
+	}
+	serving, err := e.p.lastGood(ctx, r.App)
 	if err != nil {
 		return r, err
 	}
@@ -208,6 +240,7 @@ func (e *execution) tryRelease(r lain.Release) (lain.Release, error) {
 	e.p.kinds.apps.UnchangedIn(tx, string(r.App), app.Revision)
 	app.Value.LastRelease++
 	r.Number = app.Value.LastRelease
+	plan.Settle(&r, serving, plan.Renews(e.asked.Change))
 	e.p.kinds.apps.PutIn(tx, string(r.App), app.Value)
 	e.p.kinds.releases.CreateIn(tx, lain.NumberKey(r.App, r.Number), r)
 	if err := e.claim(ctx, tx, r); err != nil {
@@ -215,16 +248,34 @@ func (e *execution) tryRelease(r lain.Release) (lain.Release, error) {
 	}
 	e.mu.Lock()
 	run := e.run
-	run.Release, run.Forced = r.Number, r.Forced
+	run.Release, run.Forced, run.Commit = r.Number, r.Forced, r.Commit
 	e.mu.Unlock()
 	e.p.kinds.runs.PutIn(tx, lain.NumberKey(run.App, run.Number), run)
 	if _, err := tx.Commit(ctx); err != nil {
 		return r, err
 	}
 	e.mu.Lock()
-	e.run.Release, e.run.Forced = r.Number, r.Forced
+	e.run.Release, e.run.Forced, e.run.Commit = r.Number, r.Forced, r.Commit
 	e.mu.Unlock()
 	return r, nil
+}
+
+// abandon marks a release that was recorded but never begun; hosts that it claimed go back.
+func (e *execution) abandon(r lain.Release, why error) error {
+	ctx := e.p.base
+	good, err := e.p.lastGood(ctx, r.App)
+	if err != nil {
+		return err
+	}
+	tx := e.p.o.Store.Begin("abandon")
+	if _, err := e.endRelease(ctx, tx, r.App, r.Number, lain.ReleaseFailed, fault.Of(why).Error()); err != nil {
+		return err
+	}
+	if err := e.p.letGo(ctx, tx, good); err != nil {
+		return err
+	}
+	_, err = tx.Commit(ctx)
+	return err
 }
 
 // claim takes the release's hosts for the application, or refuses when another one has them.

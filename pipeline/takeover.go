@@ -84,8 +84,8 @@ func (p *Pipeline) takeOver(ctx context.Context, key string) error {
 	return nil
 }
 
-// enqueueInherited queues without superseding: a dead process may have left one run that moved and one that
-// waited. The caller holds mu.
+// enqueueInherited queues without superseding: a dead process may have left one run that moved and some that
+// waited, and they come in the order of their numbers. The caller holds mu.
 func (p *Pipeline) enqueueInherited(e *execution) {
 	p.live[lain.NumberKey(e.asked.App, e.asked.Number)] = e
 	p.runs.Add(1)
@@ -95,7 +95,7 @@ func (p *Pipeline) enqueueInherited(e *execution) {
 		go p.drive(e)
 		return
 	}
-	l.waiting = e
+	l.waiting = append(l.waiting, e)
 	go p.queue(e)
 }
 
@@ -119,7 +119,7 @@ func (p *Pipeline) releaseOf(ctx context.Context, run lain.Run) (*lain.Release, 
 }
 
 func requestOf(run lain.Run) lain.RunRequest {
-	return lain.RunRequest{App: run.App, Commit: run.Commit, Ref: run.Ref, Old: run.Old, By: run.By, Detach: run.Detached, BuildOnly: run.BuildOnly}
+	return lain.RunRequest{App: run.App, Commit: run.Commit, Ref: run.Ref, Old: run.Old, By: run.By, Detach: run.Detached, BuildOnly: run.BuildOnly, Change: run.Change}
 }
 
 // inherit sets what the execution of a run that was taken over does in place of all its stages.

@@ -21,6 +21,7 @@ import (
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/pipeline"
+	"lain.internal/lain/router"
 	"lain.internal/lain/state"
 )
 
@@ -35,6 +36,7 @@ type server struct {
 	builder  *builder.Builder
 	repos    *repo.Store
 	access   *access.Store
+	router   *router.Router
 	pipeline *pipeline.Pipeline
 	git      *gitserver.Server
 
@@ -74,7 +76,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	log.Info("ready", "ssh", c.SSHAddr, "http", c.RouterHTTPAddr, "cluster", c.Cluster, "version", version)
+	log.Info("ready", "ssh", c.SSHAddr, "http", c.RouterHTTPAddr, "https", c.RouterHTTPSAddr, "cluster", c.Cluster, "version", version)
 	select {
 	case <-ctx.Done():
 		log.Info("draining", "at most", c.DrainTimeout)
@@ -142,6 +144,7 @@ func (s *server) folders(context.Context) error {
 	}{
 		{s.c.Data, 0o711}, {s.c.Run, 0o711}, {s.dataDir("runs"), 0o700}, {s.dataDir("builds"), 0o700},
 		{s.dataDir("registry"), 0o700}, {s.dataDir("ssh"), 0o700}, {s.dataDir("router"), 0o711}, {s.dataDir("bin"), 0o755},
+		{s.dataDir("certs"), 0o700},
 	} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return err

@@ -21,6 +21,7 @@ const (
 	Test    = "test"
 	Release = "release"
 	Push    = "push"
+	Secrets = "secrets"
 	Rollout = "rollout"
 	Routes  = "routes"
 	Ref     = "ref"
@@ -90,6 +91,7 @@ func Procs(m *manifest.Manifest, image lain.ImageRef, c Cluster, foreign func(st
 			Entrypoint: p.Entrypoint, Cmd: p.Cmd, Env: p.Env, User: p.User, Workdir: p.Workdir,
 			Instances: p.Instances, MemoryBytes: p.MemoryBytes, CPULevel: p.CPULevel, Port: p.Port,
 			HealthPath: p.HealthPath, SetupTime: p.SetupTime, KillTimeout: p.KillTimeout, Deadline: p.Deadline,
+			Check: check(p.ContainerHealth), SecretFiles: secretFiles(p.SecretFiles), Bypass: p.SecretFilesBypass,
 		}
 		if spec.MemoryBytes == 0 {
 			spec.MemoryBytes = c.DefaultMemory
@@ -104,6 +106,21 @@ func Procs(m *manifest.Manifest, image lain.ImageRef, c Cluster, foreign func(st
 		specs = append(specs, spec)
 	}
 	return specs, nil
+}
+
+func check(h *manifest.ContainerHealth) *lain.HealthCheck {
+	if h == nil {
+		return nil
+	}
+	return &lain.HealthCheck{Command: h.Cmd, Off: h.Off, Interval: h.Interval, Timeout: h.Timeout, Retries: h.Retries}
+}
+
+func secretFiles(files []manifest.SecretFile) []lain.SecretPath {
+	var paths []lain.SecretPath
+	for _, f := range files {
+		paths = append(paths, lain.SecretPath(f.Path))
+	}
+	return paths
 }
 
 // Wants are the wishes that make a release true. Attempt orders them: a run writes its release under an
@@ -186,7 +203,7 @@ func Missing(wants []lain.ProcWant, seen map[lain.ProcName]lain.ProcSeen) string
 		}
 		n := 0
 		for _, i := range s.Instances {
-			if i.State == "running" && i.Release == w.Release {
+			if i.State == "running" && i.Release == w.Started() {
 				n++
 			}
 		}

@@ -62,7 +62,7 @@ func decide(want lain.ProcWant, h have, gaveUp bool, m memory, now time.Time) ac
 // stuck: every new instance is ready, but the engine paused (a first container failed) and leaves the older
 // ones beside them.
 func stuck(want lain.ProcWant, h have, now time.Time) bool {
-	c := h.count(want.Spec, now)
+	c := h.count()
 	if c.older == 0 || c.ready < want.Spec.Instances || now.Sub(h.began()) < nudgeAfter {
 		return false
 	}

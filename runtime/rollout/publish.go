@@ -47,7 +47,7 @@ func (j *job) afterwards(v verdict) string {
 	if v.state == lain.SeenServing {
 		return ""
 	}
-	return progress(j.have, j.have.count(j.want.Spec, j.now), j.want.Spec, j.now)
+	return progress(j.have, j.have.count(), j.want.Spec)
 }
 
 func (c *Controller) writeSeen(ctx context.Context, j *job, next lain.ProcSeen) error {

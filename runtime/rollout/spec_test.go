@@ -80,6 +80,11 @@ func TestSpecLabelChangesWithTheContainerOnly(t *testing.T) {
 	if label(later, around(), after(time.Hour)) != base {
 		t.Error("another attempt, time or number of instances restarts containers")
 	}
+	kept := wish(func(p *lain.ProcSpec) { p.Since = wish().Release })
+	kept.Release = 8
+	if label(kept, around(), noon) != base {
+		t.Error("a release that changes nothing of the proc restarts its containers")
+	}
 	other := wish()
 	other.Release = 8
 	image := around()

@@ -128,7 +128,12 @@ func (c *Controller) surroundings(ctx context.Context, j *job) (surroundings, er
 	if err != nil {
 		return surroundings{}, err
 	}
+	secrets, err := c.secrets(ctx, j)
+	if err != nil {
+		return surroundings{}, err
+	}
 	s := surroundings{
+		secrets:       secrets,
 		name:          c.engine.ServiceName(j.app, j.proc),
 		labels:        c.engine.Labels(j.app, j.proc),
 		image:         j.want.Spec.Image.On(c.options.RegistryHost),
@@ -143,6 +148,30 @@ func (c *Controller) surroundings(ctx context.Context, j *job) (surroundings, er
 		return surroundings{}, fmt.Errorf("neither lain.yaml nor the image of %s says what to run: set cmd", j.proc)
 	}
 	return s, nil
+}
+
+// secrets are what the engine calls the secret files and the config values of the wish. What it lacks, as a new
+// swarm does, is brought from the vault.
+func (c *Controller) secrets(ctx context.Context, j *job) ([]*swarm.SecretReference, error) {
+	if len(j.want.Spec.Secrets) == 0 && j.want.Spec.Config == nil {
+		return nil, nil
+	}
+	refs, err := c.references(ctx, j)
+	if _, missing := errors.AsType[*engine.MissingSecretError](err); !missing || c.options.Secrets == nil {
+		return refs, err
+	}
+	if err := c.options.Secrets.Restore(ctx, j.app, []lain.ProcSpec{j.want.Spec}); err != nil {
+		return nil, err
+	}
+	return c.references(ctx, j)
+}
+
+func (c *Controller) references(ctx context.Context, j *job) ([]*swarm.SecretReference, error) {
+	ids, err := c.engine.SecretIDs(ctx, j.app)
+	if err != nil {
+		return nil, err
+	}
+	return engine.SecretReferences(j.want.Spec, ids)
 }
 
 // image reads what the image says to run, unless the wish says it all. It pulls it where this engine does

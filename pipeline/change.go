@@ -1,0 +1,138 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/changes"
+	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
+	"lain.internal/lain/pipeline/plan"
+	"lain.internal/lain/state"
+)
+
+// changed is the release that a change makes of an earlier one. All is read when its turn comes: a change that
+// waited is made of what serves then.
+func (e *execution) changed(c lain.Change) (lain.Release, error) {
+	var next lain.Release
+	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s", e.asked.ID(), changes.Title(c, e.asked.App)), func(ctx context.Context) (err error) {
+		var serving lain.Release
+		if next, serving, err = e.p.Preview(ctx, e.asked.App, c); err != nil {
+			return err
+		}
+		for _, line := range changes.Compare(serving, next) {
+			e.say(report.Detail, "%s", line)
+		}
+		return nil
+	})
+	return next, err
+}
+
+// Preview is the release that a change would make now, and the one that serves. Nothing is written; what would
+// refuse the change refuses it here.
+func (p *Pipeline) Preview(ctx context.Context, app lain.AppName, c lain.Change) (next, serving lain.Release, err error) {
+	if serving, err = p.serving(ctx, app); err != nil {
+		return next, serving, err
+	}
+	base := serving
+	if c.From != 0 {
+		if base, err = p.again(ctx, app, c.From); err != nil {
+			return next, serving, err
+		}
+	}
+	if err := known(base, c.Procs); err != nil {
+		return next, serving, err
+	}
+	next, err = plan.Changed(c, base, serving)
+	return next, serving, err
+}
+
+// serving is the release that serves, or a refusal where none does.
+func (p *Pipeline) serving(ctx context.Context, app lain.AppName) (lain.Release, error) {
+	good, err := p.lastGood(ctx, app)
+	if errors.Is(err, state.ErrNotFound) {
+		return good, fault.New(fault.NotFound, "there is no application %s here", app).WithHint("See: apps")
+	}
+	if err == nil && good.Number == 0 {
+		return good, fault.New(fault.Conflict, "nothing of %s serves yet", app).WithHint("Push it first: git push lain main")
+	}
+	return good, err
+}
+
+// again finds a release that may be released again: it served once, its image is still there, and nobody
+// banned it.
+func (p *Pipeline) again(ctx context.Context, app lain.AppName, number int) (lain.Release, error) {
+	item, err := p.kinds.releases.Get(ctx, lain.NumberKey(app, number))
+	r := item.Value
+	if errors.Is(err, state.ErrNotFound) {
+		return r, fault.New(fault.NotFound, "%s has no release v%d", app, number).WithHint("See: releases %s", app)
+	}
+	if err != nil {
+		return r, err
+	}
+	switch {
+	case r.Ban != nil:
+		return r, fault.New(fault.Conflict, "%s of %s was banned by %s: %s", r.Version(), app, r.Ban.By, r.Ban.Reason).
+			WithHint("See: releases %s\nTo allow it again: unban %s %s", app, app, r.Version())
+	case r.Status != lain.ReleaseServing && r.Status != lain.ReleaseReplaced:
+		return r, fault.New(fault.Conflict, "%s of %s never served (%s)", r.Version(), app, r.Status).WithHint("See: releases %s", app)
+	}
+	return r, p.imagesThere(ctx, r)
+}
+
+// imagesThere refuses a release whose images are not in the registry any more.
+func (p *Pipeline) imagesThere(ctx context.Context, r lain.Release) error {
+	for _, spec := range r.Procs {
+		have, err := p.o.Builder.Has(ctx, spec.Image)
+		if err != nil {
+			return err
+		}
+		if !have {
+			return fault.New(fault.NotFound, "the image of %s of %s is not kept any more", spec.Name, r.Version()).
+				WithHint("Push its commit again: git push -f lain %s:%s", r.Commit.Short(), r.Branch)
+		}
+	}
+	return nil
+}
+
+func known(r lain.Release, procs []lain.ProcName) error {
+	for _, name := range procs {
+		if _, ok := r.Proc(name); !ok {
+			return fault.New(fault.NotFound, "%s has no proc %s", r.App, name).WithHint("See: ps %s", r.App)
+		}
+	}
+	return nil
+}
+
+// checkChange refuses a change that can't be made now, and names in req the commit that it will release.
+func (p *Pipeline) checkChange(ctx context.Context, req *lain.RunRequest) error {
+	next, serving, err := p.Preview(ctx, req.App, *req.Change)
+	if err != nil {
+		return err
+	}
+	req.Commit, req.Old, req.Ref = next.Commit, serving.Commit, "refs/heads/"+serving.Branch
+	return nil
+}
+
+// Ban keeps a release from being released again, or with nil allows it again. One that serves goes on serving.
+func (p *Pipeline) Ban(ctx context.Context, app lain.AppName, number int, ban *lain.Ban) error {
+	key := lain.NumberKey(app, number)
+	for {
+		item, err := p.kinds.releases.Get(ctx, key)
+		if errors.Is(err, state.ErrNotFound) {
+			return fault.New(fault.NotFound, "%s has no release v%d", app, number).WithHint("See: releases %s", app)
+		}
+		if err != nil {
+			return err
+		}
+		item.Value.Ban = ban
+		tx := p.o.Store.Begin("ban")
+		p.kinds.releases.UnchangedIn(tx, key, item.Revision)
+		p.kinds.releases.PutIn(tx, key, item.Value)
+		if _, err := tx.Commit(ctx); !errors.Is(err, state.ErrConflict) {
+			return err
+		}
+	}
+}
