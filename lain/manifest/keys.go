@@ -161,15 +161,30 @@ var keys = []known{
 	{in: stream, name: "proto", takes: oneOf("tcp", "udp"), about: "the protocol"},
 }
 
+// index is the table by section and name.
+var index = func() map[section]map[string]known {
+	byName := map[section]map[string]known{}
+	for _, k := range keys {
+		if byName[k.in] == nil {
+			byName[k.in] = map[string]known{}
+		}
+		byName[k.in][k.name] = k
+	}
+	return byName
+}()
+
 // lookup finds a key of a section: by its name, or by what stands before its first dot.
 func lookup(in section, name string) (known, bool) {
-	stem, _, dotted := strings.Cut(name, ".")
-	for _, k := range keys {
-		if k.in == in && (k.name == name || k.name == "*" || dotted && k.name == stem+".*") {
+	if k, ok := index[in][name]; ok && !strings.HasSuffix(name, "*") {
+		return k, true
+	}
+	if stem, _, dotted := strings.Cut(name, "."); dotted {
+		if k, ok := index[in][stem+".*"]; ok {
 			return k, true
 		}
 	}
-	return known{}, false
+	k, ok := index[in]["*"]
+	return k, ok
 }
 
 // notServed is the sentence for a key that has no effect yet.

@@ -83,7 +83,7 @@ type Proc struct {
 	Entrypoint  []string      // nil: the image's
 	Cmd         []string      // nil: the image's
 	Env         []string      // K=V, in the order written
-	Instances   int           // 0..1000; 1 when not written
+	Instances   int           // 0..500; 1 when not written
 	MemoryBytes int64         // limit; 0: not written
 	CPULevel    int           // LAIN's share 0..8; 0: no limit
 	Port        int           // the first of Exposed if it is TCP; 0: none; 80 for a web proc that names none

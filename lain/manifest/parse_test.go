@@ -169,7 +169,7 @@ func checkProc(t *testing.T, p Proc) {
 		}
 	}
 	for _, f := range p.SecretFiles {
-		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || badSecretPath(f.Path) != "" || strings.ContainsAny(f.Path, "\x00\n\r\x1b") {
+		if f.Path.Validate() != nil {
 			t.Errorf("secret file %q", f.Path)
 		}
 	}

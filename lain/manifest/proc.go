@@ -13,7 +13,7 @@ import (
 
 // The limits of what a proc may ask for.
 const (
-	maxInstances = 1000
+	maxInstances = lain.MostInstances
 	maxCPULevel  = 8
 	maxSetup     = 120 // seconds (LAIN 1.6)
 	minKill      = 10

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"lain.internal/lain/lain"
 )
 
 // UseService names what an application uses of another one.
@@ -159,8 +161,8 @@ var secretName = regexp.MustCompile(secretPattern)
 
 func (r *reader) secretTarget(v *node) string {
 	s, ok := r.text(v, "build.secrets.target")
-	if p := path.Clean(s); ok && path.IsAbs(s) && badSecretPath(p) == "" && !strings.HasSuffix(s, "/") {
-		return p
+	if p, err := lain.ParseSecretPath(s); ok && err == nil && path.IsAbs(s) {
+		return string(p)
 	}
 	r.fail(v, "Try: target: /root/.npmrc", "build.secrets.target must be the absolute path of a file, and this is %s", show(s))
 	return ""

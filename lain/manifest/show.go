@@ -174,7 +174,7 @@ func (m *Manifest) showProc(p Proc, domains []string) shownProc {
 		s.Labels[l.Key] = l.Value
 	}
 	for _, f := range p.SecretFiles {
-		s.SecretFiles = append(s.SecretFiles, f.Path)
+		s.SecretFiles = append(s.SecretFiles, string(f.Path))
 	}
 	if p.Type == lain.Web {
 		s.Mountpoint, s.HTTPSOnly = m.lainMounts(p, domains), p.HTTPSOnly
