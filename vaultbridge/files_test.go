@@ -164,12 +164,16 @@ func TestFile_TwoWriters(t *testing.T) {
 	results := make([]error, 8)
 	var group sync.WaitGroup
 	for i := range results {
-		group.Go(func() { _, results[i] = b.putFile(t.Context(), p, ref.Path, 1, File{Value: []byte{byte(i)}}, "ann") })
+		group.Go(func() { _, results[i] = b.putFile(t.Context(), p, ref.Path, 1, File{Value: []byte{byte(i)}, Mode: DefaultMode}, "ann") })
 	}
 	group.Wait()
+	f, v, err := b.GetFile(t.Context(), ref, 0)
+	if err != nil || v.Number != 2 {
+		t.Fatalf("version %d: %v", v.Number, err)
+	}
 	won := 0
 	for i, err := range results {
-		switch f, _, _ := b.GetFile(t.Context(), ref, 2); {
+		switch {
 		case err == nil && bytes.Equal(f.Value, []byte{byte(i)}):
 			won++
 		case kind(err) != fault.Conflict || !errors.Is(err, ErrConflict) || Unsettled(err):
