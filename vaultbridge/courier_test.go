@@ -28,10 +28,14 @@ func specs(d Delivery, procs ...lain.ProcName) []lain.ProcSpec {
 }
 
 func TestDeliver(t *testing.T) {
-	b, e := newWorld(t).bridge(), &fakeEngine{}
+	w := newWorld(t)
+	b, e := w.bridge(), &fakeEngine{}
 	c := NewCourier(b, e)
 	if d, err := c.Deliver(t.Context(), "hello", needs()); err != nil || d.Config != nil || len(d.Secrets) != 0 {
 		t.Errorf("nothing needed: %+v %v", d, err)
+	}
+	if s, err := w.root.Logical().ReadWithContext(t.Context(), "auth/approle/role/lain-c1-hello"); s != nil || err != nil {
+		t.Errorf("an application that keeps nothing has a role: %v", err)
 	}
 	put(t, b, file("hello", lain.EveryProc, "/a"), "everybody's")
 	put(t, b, file("hello", lain.EveryProc, "/b"), "")

@@ -164,7 +164,9 @@ func TestFile_TwoWriters(t *testing.T) {
 	results := make([]error, 8)
 	var group sync.WaitGroup
 	for i := range results {
-		group.Go(func() { _, results[i] = b.putFile(t.Context(), p, ref.Path, 1, File{Value: []byte{byte(i)}, Mode: DefaultMode}, "ann") })
+		group.Go(func() {
+			_, results[i] = b.putFile(t.Context(), p, ref.Path, 1, File{Value: []byte{byte(i)}, Mode: DefaultMode}, "ann")
+		})
 	}
 	group.Wait()
 	f, v, err := b.GetFile(t.Context(), ref, 0)
