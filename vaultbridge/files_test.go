@@ -187,6 +187,25 @@ func TestFile_TwoWriters(t *testing.T) {
 	}
 }
 
+// A server that died between an entry and its first version leaves nothing that counts.
+func TestFile_BegunAndNotWritten(t *testing.T) {
+	b := newWorld(t).bridge()
+	ref := file("hello", "web", "/etc/key")
+	p, _ := b.place(ref)
+	if err := b.prepare(t.Context(), p, map[string]string{pathKey: "/etc/key"}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := b.ListFiles(t.Context(), "hello"); err != nil || len(list) != 0 {
+		t.Errorf("%+v %v", list, err)
+	}
+	if _, err := NewCourier(b, &fakeEngine{}).Deliver(t.Context(), "hello", needs("/etc/key")); kind(err) != fault.Invalid {
+		t.Errorf("delivered: %v", err)
+	}
+	if v := put(t, b, ref, "one"); v.Number != 1 {
+		t.Errorf("the first version is %d", v.Number)
+	}
+}
+
 // A removal meant for what somebody saw takes nothing newer away.
 func TestFile_RemoveLeavesANewerOne(t *testing.T) {
 	b := newWorld(t).bridge()
