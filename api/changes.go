@@ -29,7 +29,11 @@ func changeVerbs() []verb {
 		{name: "rollback", args: "APP [VERSION]", summary: "release an earlier release again (the last other commit that served, where none is named)",
 			detail: "It becomes a new release: the old image and lain.yaml, in the sizes of now. The deploy branch moves back with it.\n" +
 				"If it does not get healthy, what serves now goes on.",
-			example: "rollback hello v7", action: access.Operate, flags: changeFlags, run: rollback},
+			example: "rollback hello v7", action: access.Operate, run: rollback,
+			flags: func(f *pflag.FlagSet) {
+				changeFlags(f)
+				f.Bool("with-secrets", false, "with the secret files and config values that the release had, not with the newest")
+			}},
 		{name: "redeploy", args: "APP", summary: "release what serves again, with new containers", example: "redeploy hello",
 			action: access.Operate, flags: changeFlags, run: func(c *call) error { return c.change(lain.Change{Why: lain.WhyRedeploy}) }},
 		{name: "restart", args: "APP [PROC...]", summary: "replace the containers of some procs, or of all, without losing a request", example: "restart hello worker",
@@ -119,7 +123,8 @@ func rollback(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.change(lain.Change{Why: lain.WhyRollback, From: n})
+	old, _ := c.flags.GetBool("with-secrets")
+	return c.change(lain.Change{Why: lain.WhyRollback, From: n, OldSecrets: old})
 }
 
 // theRelease is the number in argument i, 0 where there is none.

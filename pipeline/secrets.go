@@ -7,6 +7,7 @@ import (
 
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/manifest"
+	"lain.internal/lain/lain/redact"
 	"lain.internal/lain/lain/report"
 	"lain.internal/lain/pipeline/plan"
 	"lain.internal/lain/state"
@@ -19,6 +20,8 @@ type Secrets interface {
 	Check(context.Context, lain.AppName, []vaultbridge.Need) error
 	// Deliver pins the newest version of all that is needed, and gives it to the engine.
 	Deliver(context.Context, lain.AppName, []vaultbridge.Need) (vaultbridge.Delivery, error)
+	// Values are what must not be shown: see package redact.
+	Values(context.Context, lain.AppName, []lain.ProcSpec) ([]string, error)
 	// Restore gives the engine exactly what the procs are pinned to.
 	Restore(context.Context, lain.AppName, []lain.ProcSpec) error
 }
@@ -63,12 +66,28 @@ func (e *execution) pin(r lain.Release) (lain.Release, error) {
 	}
 	err = e.stage(e.ctx, plan.Secrets, "Fetching secrets and config", func(ctx context.Context) (err error) {
 		if which == plan.OldSecrets {
-			return e.p.o.Secrets.Restore(ctx, r.App, r.Procs)
+			err = e.p.o.Secrets.Restore(ctx, r.App, r.Procs)
+		} else {
+			r, err = e.deliver(ctx, r)
 		}
-		r, err = e.deliver(ctx, r)
-		return err
+		if err != nil {
+			return err
+		}
+		return e.hide(ctx, r)
 	})
 	return r, err
+}
+
+// hide keeps the values out of all that the run says from here on.
+func (e *execution) hide(ctx context.Context, r lain.Release) error {
+	values, err := e.p.o.Secrets.Values(ctx, r.App, r.Procs)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hidden = redact.New(values)
+	return nil
 }
 
 func (e *execution) deliver(ctx context.Context, r lain.Release) (lain.Release, error) {

@@ -47,6 +47,7 @@ type Config struct {
 	MaxTreeBytes    int64         `yaml:"max-tree-bytes"`
 	DefaultMemory   int64         `yaml:"default-memory"`
 	DrainTimeout    time.Duration `yaml:"drain-timeout"`
+	Vault           VaultConfig   `yaml:",inline"`
 }
 
 // flags declares every setting with its default.
@@ -73,6 +74,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Int64Var(&c.MaxTreeBytes, "max-tree-bytes", 1<<30, "the largest commit that is built, in bytes of all its files together")
 	f.Int64Var(&c.DefaultMemory, "default-memory", 256<<20, "memory limit of an instance without memory: in its lain.yaml, in bytes")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", 60*time.Second, "how long SIGTERM waits for runs")
+	c.Vault.flags(f)
 }
 
 // load reads the settings: defaults, then the file, then the flags that were given.
@@ -147,7 +149,7 @@ func (c *Config) validate() error {
 		c.CertDir = filepath.Join(c.Data, "certs")
 	}
 	_, err := c.firstPool()
-	return err
+	return errors.Join(err, c.Vault.validate())
 }
 
 // firstPool is the first network of --address-pool; zero for the engine's own.

@@ -150,7 +150,7 @@ func (s *server) startRollout(context.Context) error {
 	c := rollout.New(rollout.Options{
 		Engine: s.engine, Store: s.store, RegistryHost: s.c.RegistryAddr,
 		RegistryAuth: func(lain.AppName) engine.Auth { return s.registryAuth() },
-		HelperPath:   helper, Domain: s.c.Domain, Logger: s.log,
+		Secrets:      s.secrets, HelperPath: helper, Domain: s.c.Domain, Logger: s.log,
 	})
 	s.loop("rollout", c.Run)
 	return nil
@@ -210,14 +210,23 @@ func (s *server) startPipeline(ctx context.Context) error {
 		return err
 	}
 	s.builder = b
-	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, LogDir: s.dataDir("runs"),
-		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, URL: s.url, Certified: s.router.Certified, Logger: s.log, ID: rand.Text()})
+	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, Secrets: s.secrets, LogDir: s.dataDir("runs"),
+		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, NodeMemory: s.nodeMemory, URL: s.url, Certified: s.router.Certified, Logger: s.log, ID: rand.Text()})
 	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err
 	}
 	s.loop("retention", s.pipeline.Retain)
 	return nil
+}
+
+// nodeMemory is that of the largest node, in bytes.
+func (s *server) nodeMemory(ctx context.Context) (largest int64, err error) {
+	nodes, err := s.engine.Nodes(ctx)
+	for _, n := range nodes {
+		largest = max(largest, n.Memory)
+	}
+	return largest, err
 }
 
 // drainRuns waits for runs as long as it may. It can be repeated.
@@ -248,7 +257,7 @@ func (s *server) startSSH(ctx context.Context) error {
 	pushes := &receive.Receiver{Runs: s.pipeline, Apps: apps, Repos: s.repos, Rights: s.access, Logger: s.log}
 	draining, drain := context.WithCancelCause(context.Background())
 	s.onStop("followers", func(context.Context) error { drain(nil); return nil })
-	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Apps: apps, Logs: s.engine, Rights: s.access, Keys: s.access,
+	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Vault: s.vault, Apps: apps, Logs: s.engine, Rights: s.access, Keys: s.access,
 		URL: s.url, HostKeys: func() []string { return s.git.HostKeys() }, SSHPort: sshPort, Cluster: s.cluster(),
 		Version: version, Logger: s.log, Now: time.Now, Draining: draining})
 	s.git, err = gitserver.New(gitserver.Options{HostKeyDir: s.dataDir("ssh"), UID: s.c.GitUID, HookDir: s.dataDir("hooks"),

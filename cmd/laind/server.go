@@ -23,6 +23,7 @@ import (
 	"lain.internal/lain/pipeline"
 	"lain.internal/lain/router"
 	"lain.internal/lain/state"
+	"lain.internal/lain/vaultbridge"
 )
 
 // server is the wiring: every room, and the steps that take it down again in the reverse order.
@@ -39,6 +40,8 @@ type server struct {
 	router   *router.Router
 	pipeline *pipeline.Pipeline
 	git      *gitserver.Server
+	vault    *vaultbridge.Bridge
+	secrets  secrets
 
 	steps []step
 	loops sync.WaitGroup
@@ -117,7 +120,7 @@ func (s *server) start(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"folders", s.folders}, {"api", s.startAPI}, {"store", s.startStore}, {"engine", s.startEngine},
-		{"fence", s.startFence}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
+		{"fence", s.startFence}, {"vault", s.startVault}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
 		{"pipeline", s.startPipeline}, {"ssh", s.startSSH},
 	} {
 		begun := time.Now()

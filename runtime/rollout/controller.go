@@ -37,6 +37,7 @@ type Options struct {
 // Secrets gives the engine what procs are pinned to.
 type Secrets interface {
 	Restore(context.Context, lain.AppName, []lain.ProcSpec) error
+	Values(context.Context, lain.AppName, []lain.ProcSpec) ([]string, error) // what must not be shown
 }
 
 // Controller makes wanted procs true. One may run on an engine for a cluster at a time.

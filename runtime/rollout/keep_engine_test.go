@@ -43,13 +43,16 @@ func (b *bench) guard() *guard {
 // kind of failure, no instance of the release that serves is told to stop, and none loses its endpoint.
 func TestEngine_OneFailureLosesNoInstance(t *testing.T) {
 	b := start(t)
-	three := func(p *lain.ProcSpec) { p.Instances = 3 }
-	good := b.wish(1, "ok", three)
+	good := b.wish(1, "ok", instances(3))
 	b.serves()
 	before := b.tasks()
-	for i, mode := range []string{"flash", "exit", "oom", "flash", "sick", "exit"} {
+	for i, bad := range []struct {
+		mode      string
+		instances int
+	}{{"flash", 3}, {"exit", 3}, {"oom", 3}, {"flash", 3}, {"sick", 3}, {"exit", 5}, {"exit", 1}} {
+		mode := bad.mode
 		g := b.guard()
-		b.wish(i+2, mode, three, func(p *lain.ProcSpec) {
+		b.wish(i+2, mode, instances(bad.instances), func(p *lain.ProcSpec) {
 			if mode == "sick" {
 				p.Deadline = 4 * time.Second
 			}
@@ -62,7 +65,7 @@ func TestEngine_OneFailureLosesNoInstance(t *testing.T) {
 		b.serves()
 		g.stop()
 		if len(g.lost) > 0 {
-			t.Errorf("%s: %v", mode, g.lost)
+			t.Errorf("%d in mode %s: %v", bad.instances, mode, g.lost)
 		}
 		if after := b.tasks(); !slices.Equal(after, before) {
 			t.Errorf("%s: the return restarted instances: %v became %v", mode, before, after)

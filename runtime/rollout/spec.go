@@ -69,11 +69,10 @@ func serviceSpec(want lain.ProcWant, s surroundings, now time.Time) swarm.Servic
 	labels[ReleaseLabel] = strconv.Itoa(want.Release)
 	labels[AttemptLabel] = strconv.Itoa(want.Attempt)
 	labels[BeganLabel] = now.UTC().Format(time.RFC3339Nano)
-	replicas := uint64(max(0, want.Spec.Instances))
 	spec := swarm.ServiceSpec{
 		Annotations:  swarm.Annotations{Name: s.name, Labels: labels},
 		TaskTemplate: taskSpec(want, s),
-		Mode:         swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}},
+		Mode:         replicated(max(0, want.Spec.Instances)),
 		EndpointSpec: endpointSpec(want.Spec),
 		UpdateConfig: &swarm.UpdateConfig{
 			Parallelism:   0, // all at once

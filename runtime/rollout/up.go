@@ -86,15 +86,35 @@ func (c *Controller) apply(ctx context.Context, j *job, act action) error {
 	if act == create {
 		return c.engine.CreateService(ctx, spec, c.auth(j.app))
 	}
+	if back, wait := retreat(j.have, specOf(spec.TaskTemplate), j.memory, j.now); back {
+		return c.retreat(ctx, j)
+	} else if wait {
+		return nil // the next look is soon
+	}
+	spec.Mode = replicated(size(*j.want, j.have))
 	return c.engine.UpdateService(ctx, *j.have.service, spec, c.auth(j.app))
 }
 
-// resize undoes a number of instances that was set by hand, and restarts nothing.
+// retreat gives the service back the specification that it had before, whose instances run.
+func (c *Controller) retreat(ctx context.Context, j *job) error {
+	c.log.Info("go back to what runs first", "proc", j.key, "attempt", j.want.Attempt)
+	j.memory.retreated = j.now
+	spec := *j.have.service.PreviousSpec
+	spec.Mode = j.have.service.Spec.Mode // fewer only when it is safe: see size
+	return c.engine.UpdateService(ctx, *j.have.service, spec, c.auth(j.app))
+}
+
+// resize undoes a number of instances that was set by hand, or takes away those that a wish has too many, and
+// restarts nothing.
 func (c *Controller) resize(ctx context.Context, j *job) error {
 	spec := j.have.service.Spec
-	replicas := uint64(max(0, j.want.Spec.Instances))
-	spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}}
+	spec.Mode = replicated(size(*j.want, j.have))
 	return c.engine.UpdateService(ctx, *j.have.service, spec, "")
+}
+
+func replicated(n int) swarm.ServiceMode {
+	replicas := uint64(n)
+	return swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}}
 }
 
 // nudge changes nothing but a label of the service, which makes the engine compare its tasks again.

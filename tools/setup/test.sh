@@ -46,6 +46,7 @@ unit() {
   [ -n "${LAIN_CORPUS:-}" ] || echo "LAIN_CORPUS is not set: lain.yaml is not compared with LAIN's own parser"
   go test -race -timeout 20m "${packages[@]}" || code=1
   (cd examples/hello && go test ./...) || code=1
+  tools/setup/vault.sh test || code=1
   return "$code"
 }
 
