@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"failpoint", "atomicfile", "supervise", "pktline", "helper"},
 	{"lain"},
 	{"state", "engine"},
-	{"access", "gitserver", "builder", "runtime", "router", "vaultbridge", "doctor"},
+	{"access", "gitserver", "builder", "runtime", "router", "vaultbridge", "doctor", "archive"},
 	{"pipeline", "hooks/receive", "api"},
 	{"cmd"},
 }
@@ -37,6 +37,7 @@ var siblings = map[string]string{
 	"lain":      "the nouns are one vocabulary",
 	"state":     "the store, its loop and its test help are one room",
 	"gitserver": "the front door uses its own parser, hook and repositories",
+	"archive":   "the archive uses its own form",
 	"builder":   "the builder uses its own graph, source and registry",
 	"router":    "the router uses its own rendering and process",
 	"pipeline":  "the pipeline uses its own plan and run logs",
