@@ -44,6 +44,8 @@ type Config struct {
 	MaxTreeBytes    int64         `yaml:"max-tree-bytes"`
 	DefaultMemory   int64         `yaml:"default-memory"`
 	DrainTimeout    time.Duration `yaml:"drain-timeout"`
+
+	file string // that of --config; "": the default's, if there is one
 }
 
 // flags declares every setting with its default.
@@ -74,7 +76,7 @@ func load(path string, given *pflag.FlagSet) (Config, error) {
 	var c Config
 	fresh := pflag.NewFlagSet("defaults", pflag.ContinueOnError)
 	c.flags(fresh)
-	if err := c.file(path); err != nil {
+	if err := c.read(path); err != nil {
 		return c, err
 	}
 	var err error
@@ -98,9 +100,10 @@ func copyFlag(target, f *pflag.Flag) error {
 	return target.Value.(pflag.SliceValue).Replace(from.GetSlice())
 }
 
-// file decodes laind.yaml strictly: a key that is not known is an error that names its line.
-func (c *Config) file(path string) error {
+// read decodes laind.yaml strictly: a key that is not known is an error that names its line.
+func (c *Config) read(path string) error {
 	named := path != ""
+	c.file = path
 	if !named {
 		path = defaultConfig
 	}
