@@ -2,6 +2,7 @@ package archive
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
@@ -30,7 +31,7 @@ func (g *Gate) Enter(ctx context.Context) (in context.Context, leave func(), err
 		return ctx, func() {}, nil
 	}
 	if err := g.room.Acquire(ctx, 1); err != nil {
-		return ctx, nil, err
+		return ctx, nil, fmt.Errorf("wait until the backup is written: %w", context.Cause(ctx))
 	}
 	return context.WithValue(ctx, inside{}, g), func() { g.room.Release(1) }, nil
 }
@@ -38,7 +39,7 @@ func (g *Gate) Enter(ctx context.Context) (in context.Context, leave func(), err
 // Hold waits until nobody is inside and keeps everybody out until release is called, once.
 func (g *Gate) Hold(ctx context.Context) (release func(), err error) {
 	if err := g.room.Acquire(ctx, many); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("wait until nothing is being removed: %w", context.Cause(ctx))
 	}
 	g.held.Store(true)
 	return func() { g.held.Store(false); g.room.Release(many) }, nil

@@ -71,14 +71,15 @@ func rankGit(dir string) func(string) int {
 // unfinished are files that the registry has not put in their place yet.
 var unfinished = regexp.MustCompile(`\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$`)
 
-// Images are the registry's files: links before the blobs they lead to. Uploads that have not ended are left
-// out; whoever pushes begins them anew.
+// Images are the registry's files: tags before manifests, manifests before the links to their layers, links before
+// blobs. Uploads that have not ended are left out; whoever pushes begins them anew.
 func Images(dir string) Part {
 	return Part{
 		Path: dir,
 		Skip: func(p string, _ map[string]bool) bool { return path.Base(p) == "_uploads" || unfinished.MatchString(p) },
 		Rank: func(p string) int {
-			if path.Base(p) == "blobs" {
+			switch path.Base(p) { // beside tags lie revisions, beside _manifests _layers, beside repositories blobs
+			case "revisions", "_layers", "blobs":
 				return 1
 			}
 			return 0

@@ -84,6 +84,9 @@ func end(w http.ResponseWriter, sum archive.Summary, err error) {
 	if err != nil {
 		f := fault.Of(err)
 		o.Kind, o.Sentence, o.Hint = f.Kind, f.Error(), f.Hint
+		if f.Kind == fault.Internal { // only root reads it, who would otherwise have to look into the log
+			o.Sentence = err.Error()
+		}
 	}
 	text, err := json.Marshal(o)
 	if err == nil {
