@@ -197,7 +197,7 @@ func (b builds) Open(ctx context.Context, r builder.Request, out report.Reporter
 
 func (s *server) startPipeline(ctx context.Context) error {
 	repos, err := repo.NewStore(ctx, repo.Options{Root: s.dataDir("repositories"), UID: s.c.GitUID, GID: s.c.GitUID,
-		HookDir: s.dataDir("hooks"), MaxInputBytes: s.c.MaxPushBytes})
+		HookDir: s.dataDir("hooks"), MaxInputBytes: s.c.MaxPushBytes, Removing: s.gate.Enter})
 	if err != nil {
 		return err
 	}
