@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -38,7 +37,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestDecodeRoot(t *testing.T) {
-	if got, err := decodeRoot("KTMqUg", "AFkM"); err != nil || got != fmt.Sprintf("%s", []byte{'A' ^ 0x29, 'F' ^ 0x33, 'k' ^ 0x2a, 'M' ^ 0x52}) {
+	if got, err := decodeRoot("KTMqUg", "AFkM"); err != nil || got != string([]byte{'A' ^ 0x29, 'F' ^ 0x33, 'k' ^ 0x2a, 'M' ^ 0x52}) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	for _, c := range [][2]string{{"", ""}, {"KTMqUg", "short"}, {"!!!!", "AFk"}} {
