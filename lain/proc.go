@@ -9,10 +9,11 @@ import (
 // ProcType says what a proc is for (LAIN 1.5).
 type ProcType string
 
-// The types served so far. LAIN's portal and oneshot come later.
+// The types served so far. LAIN's portal comes later.
 const (
-	Web    ProcType = "web"
-	Worker ProcType = "worker"
+	Web     ProcType = "web"
+	Worker  ProcType = "worker"
+	Oneshot ProcType = "oneshot" // runs to its end before the others of a release start
 )
 
 // ImageRef names an image by repository and digest, without a host: the host of the registry is added

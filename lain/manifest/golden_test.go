@@ -66,7 +66,7 @@ func describe(t *testing.T, data []byte) string {
 	if m == nil {
 		return b.String()
 	}
-	text, err := json.MarshalIndent(m, "", " ")
+	text, err := json.MarshalIndent(written(t, m), "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,4 +79,34 @@ func describe(t *testing.T, data []byte) string {
 		fmt.Fprintf(&b, "%s%s -> %s https_only=%v\n", r.Host, r.Path, r.Proc, r.HTTPSOnly)
 	}
 	return b.String()
+}
+
+// written is a value without what is zero in it: as JSON, for reading.
+func written(t *testing.T, v any) any {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole any
+	if err := json.Unmarshal(text, &whole); err != nil {
+		t.Fatal(err)
+	}
+	return pruned(whole)
+}
+
+func pruned(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k := range v {
+			if v[k] = pruned(v[k]); v[k] == nil || v[k] == "" || v[k] == false || v[k] == 0.0 {
+				delete(v, k)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = pruned(v[i])
+		}
+	}
+	return v
 }

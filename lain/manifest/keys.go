@@ -18,6 +18,8 @@ const (
 	tests   section = "test"
 	proc    section = "a proc"
 	health  section = "health"
+	check   section = "container_healthcheck"
+	options section = "container_healthcheck.options"
 )
 
 // known is a key of lain.yaml.
@@ -32,23 +34,24 @@ type known struct {
 // keys is all that lain.yaml may hold. What is served, what is warned of and what was probably meant by an
 // unknown key all follow from it.
 var keys = slices.Concat(
-	served(top, "appname", "build", "release", "test", "web", "web.*", "worker", "worker.*", "proc.*"),
+	served(top, "appname", "build", "release", "test", "web", "web.*", "worker", "worker.*", "oneshot", "oneshot.*", "proc.*"),
 	served(build, "base", "prepare", "script", "build_arg"),
 	served(prepare, "version", "script", "keep", "build_arg", "inputs"),
 	served(release, "dest_base", "script", "copy"),
 	served(copying, "src", "dest"),
 	served(tests, "script"),
 	served(health, "deadline"),
+	served(check, "cmd", "options"),
+	served(options, "interval", "timeout", "retries"),
 	served(proc, "type", "image", "entrypoint", "cmd", "user", "workdir", "working_dir", "num_instances", "cpu",
-		"memory", "port", "setup_time", "kill_timeout", "healthcheck", "health", "env", "mountpoint", "https_only"),
+		"memory", "port", "setup_time", "kill_timeout", "healthcheck", "health", "env", "mountpoint", "https_only",
+		"secret_files", "secret_files_bypass", "container_healthcheck"),
 	[]known{
 		{in: top, name: "apptype"}, // app means nothing, resource is told of where it is read
 		{in: top, name: "giturl"},
 		{in: top, name: "notify"},
 		{in: top, name: "use_services", hint: "The services it names cannot be reached by their names."},
 		{in: top, name: "use_resources", hint: "No instance of a resource is made."},
-		{in: top, name: "oneshot", lost: "it will not run"},
-		{in: top, name: "oneshot.*", lost: "it will not run"},
 		{in: top, name: "cron.*", lost: "it will never run"},
 		{in: top, name: "portal.*", lost: "no other application can reach its service"},
 		{in: top, name: "service.*", lost: "neither the proc nor its portal will run"},
@@ -57,15 +60,12 @@ var keys = slices.Concat(
 		{in: proc, name: "persistent_dirs", hint: "What is written there is lost with its container."},
 		{in: proc, name: "cloud_volumes", hint: "What is written there is lost with its container."},
 		{in: proc, name: "shared_volumes", hint: "What is written there is lost with its container."},
-		{in: proc, name: "secret_files", hint: "The files will not be there."},
-		{in: proc, name: "secret_files_bypass"},
 		{in: proc, name: "ports", hint: "Nothing listens on these ports of the cluster."},
 		{in: proc, name: "logs"},
 		{in: proc, name: "labels"},
 		{in: proc, name: "filters"},
 		{in: proc, name: "stateful"},
 		{in: proc, name: "dns_search"},
-		{in: proc, name: "container_healthcheck"},
 		{in: proc, name: "service_name"},
 		{in: proc, name: "allow_clients"},
 		{in: proc, name: "portal"},

@@ -14,6 +14,8 @@ var around = map[section]string{
 	copying: "release: {copy: [{%s: }]}\n",
 	tests:   "test: {%s: }\n",
 	health:  "web: {health: {%s: }}\n",
+	check:   "web: {container_healthcheck: {%s: }}\n",
+	options: "web: {container_healthcheck: {options: {%s: }}}\n",
 	proc:    "web: {%s: }\n",
 }
 

@@ -132,9 +132,3 @@ func (r *reader) logs(v *node) {
 		}
 	}
 }
-
-func (r *reader) containerHealth(key, v *node) {
-	if v.kind != dict || v.get("cmd") == nil {
-		r.fail(key, "Try: container_healthcheck: {cmd: ./healthy}", "container_healthcheck has no cmd")
-	}
-}

@@ -83,8 +83,13 @@ type Proc struct {
 	Deadline    time.Duration // to be healthy after SetupTime; 0: not written
 	Mountpoint  []string      // as written; web procs only. Routes reads it
 	HTTPSOnly   bool          // web procs only
-	Line        int           // of the section
-	ImageLine   int           // of image; 0: not written
+
+	SecretFiles       []SecretFile     // in the order written, each path once
+	SecretFilesBypass bool             // deploy although the vault lacks some of SecretFiles
+	ContainerHealth   *ContainerHealth // nil: not written
+
+	Line      int // of the section
+	ImageLine int // of image; 0: not written
 
 	mounts []place // of each Mountpoint
 }

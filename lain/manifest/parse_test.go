@@ -3,6 +3,7 @@ package manifest
 import (
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +107,7 @@ func TestManifest_atShowsTheLine(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{head, head + "web:\n", head + "web: {env: [\"A=\\0\"], mountpoint: [a/b, /c]}\n",
 		head + "worker: &a {cmd: x, <<: {port: 1}}\nworker.b: *a\n", "a: &a [*a]", "? [a]\n: b", "\xef\xbb\xbfappname: x", "- !!binary x",
+		head + "web: {secret_files: [../x, /a//b/, 1], container_healthcheck: {cmd: \"a\\0\", options: {retries: 9}}}\n",
 		head + "oneshot: {ports: 9500:1/udp}\nservice.x: {portal: {}}\nuse_resources: {a: {services: [b]}}\n"} {
 		f.Add([]byte(seed))
 	}
@@ -150,6 +152,14 @@ func checkProc(t *testing.T, p Proc) {
 		if strings.ContainsAny(s, "\x00\n\r\x1b") {
 			t.Errorf("control characters in %q", s)
 		}
+	}
+	for _, f := range p.SecretFiles {
+		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || badSecretPath(f.Path) != "" || strings.ContainsAny(f.Path, "\x00\n\r\x1b") {
+			t.Errorf("secret file %q", f.Path)
+		}
+	}
+	if h := p.ContainerHealth; h != nil && (strings.ContainsAny(h.Cmd, "\x00\n\r\x1b") || h.Interval < 10*time.Second || h.Timeout < 3*time.Second || h.Retries < 3) {
+		t.Errorf("container health %+v", h)
 	}
 	if p.Name == "" || p.Instances < 0 || p.Port < 0 || p.Port > 65535 || p.MemoryBytes < 0 || p.KillTimeout < 10*time.Second {
 		t.Errorf("proc %+v", p)

@@ -46,14 +46,17 @@ func (r *procReader) proc(key, v *node, p *Proc) {
 		"https_only":    r.webOnly(p, func(v *node) { p.HTTPSOnly = r.flag(v, is("https_only")) }),
 		"mountpoint":    r.webOnly(p, func(v *node) { r.mountpoint(v, label, p) }),
 
-		"ports":                 func(_, v *node) { r.streamPorts(v) },
-		"labels":                func(_, v *node) { r.labels(v) },
-		"filters":               func(_, v *node) { r.filters(v) },
-		"volumes":               func(_, v *node) { r.volumes(v) },
-		"persistent_dirs":       func(_, v *node) { r.volumes(v) },
-		"cloud_volumes":         func(_, v *node) { r.cloudVolumes(v) },
-		"logs":                  func(_, v *node) { r.logs(v) },
-		"container_healthcheck": func(k, v *node) { r.containerHealth(k, v) },
+		"ports":           func(_, v *node) { r.streamPorts(v) },
+		"labels":          func(_, v *node) { r.labels(v) },
+		"filters":         func(_, v *node) { r.filters(v) },
+		"volumes":         func(_, v *node) { r.volumes(v) },
+		"persistent_dirs": func(_, v *node) { r.volumes(v) },
+		"cloud_volumes":   func(_, v *node) { r.cloudVolumes(v) },
+		"logs":            func(_, v *node) { r.logs(v) },
+
+		"secret_files":          func(_, v *node) { p.SecretFiles = r.secretFiles(v, is("secret_files")) },
+		"secret_files_bypass":   func(_, v *node) { p.SecretFilesBypass = r.truthy(v, is("secret_files_bypass")) },
+		"container_healthcheck": func(k, v *node) { p.ContainerHealth = r.containerHealth(k, v, is("container_healthcheck")) },
 	})
 	if p.Workdir == "" {
 		p.Workdir = workingDir
@@ -180,38 +183,6 @@ func (r *reader) grace(v *node, what string, low, high int64) time.Duration {
 		return time.Duration(low) * time.Second
 	}
 	return time.Duration(r.clamped(v, what, n, low, high)) * time.Second
-}
-
-// health reads what LAIN did not have: health: {deadline: 30s}.
-func (r *reader) health(v *node, label string) (deadline time.Duration) {
-	title := label + ".health"
-	r.section(health, title, v, takers{"deadline": func(_, v *node) {
-		n, ok := r.seconds(v, title+".deadline")
-		if ok && (n < 1 || n > maxDeadline) {
-			r.fail(v, "Try: deadline: 60s", "%s.deadline must be from 1 to %d seconds", title, maxDeadline)
-			return
-		}
-		deadline = time.Duration(n) * time.Second
-	}})
-	return deadline
-}
-
-var healthPattern = regexp.MustCompile(`^/[A-Za-z0-9._~/?&=%+,:;@!*()-]{0,255}$`)
-
-func (r *reader) healthPath(v *node, what string) string {
-	s, ok := r.text(v, what)
-	if !ok || s == "" {
-		return ""
-	}
-	if !strings.HasPrefix(s, "/") {
-		s = "/" + s
-		r.warn(v, "%s begins with /: %s is used", what, show(s))
-	}
-	if !healthPattern.MatchString(s) {
-		r.fail(v, "Try: healthcheck: /ping", "%s must be the path of a URL, and this is %s", what, show(s))
-		return ""
-	}
-	return s
 }
 
 // env reads K=V. LAIN passed on what has no "=", where it meant nothing.

@@ -9,13 +9,15 @@ import (
 
 // The types of procs that are known and not served yet.
 const (
-	oneshot lain.ProcType = "oneshot"
 	portal  lain.ProcType = "portal"
 	cron    lain.ProcType = "cron"
 	service lain.ProcType = "service" // of a section only: a proc with a portal of its own
 )
 
-var procTypes = []string{string(lain.Web), string(lain.Worker), string(oneshot), string(portal), string(cron)}
+// servedTypes are those of the procs a Manifest holds.
+var servedTypes = []lain.ProcType{lain.Web, lain.Worker, lain.Oneshot}
+
+var procTypes = []string{string(lain.Web), string(lain.Worker), string(lain.Oneshot), string(portal), string(cron)}
 
 // isProcKey says whether a key of the table names a section that is a proc.
 func isProcKey(name string) bool {
@@ -45,7 +47,7 @@ func (r *procReader) take(key, v *node) {
 		r.claim(key, "portal-"+p.Name)
 	}
 	was := r.quiet
-	r.quiet = was || typ != lain.Web && typ != lain.Worker
+	r.quiet = was || !slices.Contains(servedTypes, typ)
 	if r.quiet && stem == "proc" && !was {
 		r.notes.add(NotServed, key.place, unservedType(key.text, typ), "")
 	}

@@ -120,6 +120,20 @@ func (r *reader) texts(v *node, what string) []*node {
 	return items
 }
 
+// truthy reads a truth value as LAIN's parser did: what is not written as one is true unless it is empty or
+// zero, "no" in quotes included. That is told of.
+func (r *reader) truthy(v *node, what string) bool {
+	if v.kind == boolean {
+		return truth[v.text]
+	}
+	yes := v.text != "" || len(v.items) > 0 || len(v.pairs) > 0
+	if v.kind == integer {
+		yes = v.number != 0
+	}
+	r.warn(v, "%s must be true or false: %s is taken for %t", what, v.kind, yes)
+	return yes
+}
+
 // flag reads a truth value, written as one or as text.
 func (r *reader) flag(v *node, what string) bool {
 	yes, ok := truth[strings.TrimSpace(v.text)]
