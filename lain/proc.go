@@ -16,6 +16,9 @@ const (
 	Oneshot ProcType = "oneshot" // runs to its end before the others of a release start
 )
 
+// OneshotLimit is the longest a oneshot proc may run.
+const OneshotLimit = time.Hour
+
 // ImageRef names an image by repository and digest, without a host: the host of the registry is added
 // at rollout, so that a record stays true when the registry moves.
 type ImageRef struct {
