@@ -113,7 +113,9 @@ func (p *Pipeline) seenOf(ctx context.Context, app lain.AppName) (map[lain.ProcN
 	}
 	seen := map[lain.ProcName]lain.ProcSeen{}
 	for _, i := range items {
-		seen[i.Value.Proc] = i.Value
+		if _, _, oneshot, _ := lain.SplitProcKey(i.Key); !oneshot { // it may have the name of a proc that serves
+			seen[i.Value.Proc] = i.Value
+		}
 	}
 	return seen, nil
 }
@@ -243,6 +245,9 @@ func (e *execution) tryCommit(ctx context.Context, r lain.Release) error {
 	if err := e.p.letGo(ctx, tx, r); err != nil {
 		return err
 	}
+	if err := e.p.forgetOneshots(ctx, tx, r); err != nil {
+		return err
+	}
 	_, err = tx.Commit(ctx)
 	return err
 }
@@ -269,8 +274,8 @@ func (p *Pipeline) letGo(ctx context.Context, tx *state.Tx, r lain.Release) erro
 	for _, w := range wanted {
 		wants = append(wants, w.Value)
 	}
-	for _, name := range plan.Removed(wants, r) {
-		p.kinds.wants.DeleteIn(tx, lain.ProcKey(r.App, name))
+	for _, key := range plan.Removed(wants, r) {
+		p.kinds.wants.DeleteIn(tx, key)
 	}
 	claims, _, err := p.kinds.hosts.List(ctx, "")
 	if err != nil {

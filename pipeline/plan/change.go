@@ -72,6 +72,9 @@ func resize(r *lain.Release, name lain.ProcName, size lain.Size) error {
 	if i < 0 {
 		return fault.New(fault.NotFound, "%s has no proc %s", r.App, name).WithHint("Its procs are: %s", names(r.Procs))
 	}
+	if r.Procs[i].Type == lain.Oneshot && size.Instances != nil {
+		return fault.New(fault.Invalid, "%s is a oneshot proc: one instance runs once with each push", name)
+	}
 	if size.IsZero() {
 		delete(r.Sizes, name)
 		return nil
@@ -194,6 +197,15 @@ func names(procs []lain.ProcSpec) string {
 		all = append(all, p.Name)
 	}
 	return joined(all)
+}
+
+// And lists names for a sentence: "a, b and c".
+func And(names []lain.ProcName) string {
+	if len(names) < 2 {
+		return joined(names)
+	}
+	last := len(names) - 1
+	return joined(names[:last]) + " and " + string(names[last])
 }
 
 func joined(names []lain.ProcName) string {
