@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (e *execution) await(ctx context.Context, wants []lain.ProcWant) error {
 	for range e.p.o.Store.Signal(ctx, lain.SeenPrefix+string(e.asked.App)+"/") {
 		seen, err := e.p.seenOf(ctx, e.asked.App)
 		if err != nil {
-			break
+			return causeOf(ctx, err)
 		}
 		if now := plan.Missing(wants, seen); now != told {
 			told = now
@@ -94,7 +95,7 @@ func (e *execution) await(ctx context.Context, wants []lain.ProcWant) error {
 			return e.given(failed)
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), errLost)
 }
 
 // patience is the longest a rollout of these may take, all deadlines included.
@@ -190,7 +191,7 @@ func (p *Pipeline) awaitRouters(ctx context.Context, app lain.AppName, revision 
 	for range p.o.Store.Signal(ctx, lain.NodesPrefix) {
 		items, _, err := p.kinds.routers.List(ctx, "")
 		if err != nil {
-			break
+			return causeOf(ctx, err)
 		}
 		behind := len(items) == 0
 		for _, i := range items {
@@ -207,7 +208,7 @@ func (p *Pipeline) awaitRouters(ctx context.Context, app lain.AppName, revision 
 			return nil
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), errLost)
 }
 
 // commit is the point from which on the release serves: one transaction marks it, marks the former one as
