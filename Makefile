@@ -12,6 +12,7 @@ build: check ## build the binaries into ./bin
 	go build -o bin/make-bases ./examples/bases
 	CGO_ENABLED=0 go build -o bin/ ./acceptance/testapp
 	CGO_ENABLED=0 go build -ldflags "-s -w" -o bin/ ./cmd/lain-helper ./cmd/lain-hook
+	@tools/setup/vault.sh build
 
 demo: check ## push a real application to a real server on this machine (12 min cold, 1 min warm)
 	@tools/demo/demo.sh up

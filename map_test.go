@@ -34,17 +34,18 @@ var outside = []string{"acceptance", "examples", "tools"}
 
 // siblings are rooms whose packages use one another; everything else in a layer stands alone.
 var siblings = map[string]string{
-	"lain":      "the nouns are one vocabulary",
-	"state":     "the store, its loop and its test help are one room",
-	"gitserver": "the front door uses its own parser, hook and repositories",
-	"builder":   "the builder uses its own graph, source and registry",
-	"router":    "the router uses its own rendering and process",
-	"pipeline":  "the pipeline uses its own plan and run logs",
+	"lain":        "the nouns are one vocabulary",
+	"state":       "the store, its loop and its test help are one room",
+	"gitserver":   "the front door uses its own parser, hook and repositories",
+	"builder":     "the builder uses its own graph, source and registry",
+	"router":      "the router uses its own rendering and process",
+	"vaultbridge": "the room runs its tests against its own Vault",
+	"pipeline":    "the pipeline uses its own plan and run logs",
 }
 
 // doors are the packages of rooms that the layer above may use beside the room's root.
 var doors = []string{"gitserver/repo", "builder/registry", "runtime/rollout", "runtime/network", "state/reconcile", "state/statetest",
-	"pipeline/plan", "gitserver/hook"}
+	"pipeline/plan", "gitserver/hook", "vaultbridge/local", "vaultbridge/vaulttest"}
 
 // poor are commands that must stay small: neither the store nor the engine is in them, not even by another's
 // import.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -12,6 +13,7 @@ import (
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/report"
 	"lain.internal/lain/state"
+	"lain.internal/lain/vaultbridge"
 )
 
 // Runs is the pipeline, as far as verbs need it.
@@ -26,6 +28,7 @@ type Runs interface {
 type Apps interface {
 	Create(ctx context.Context, app lain.AppName, objectFormat string, by lain.Person) error
 	Destroy(ctx context.Context, app lain.AppName, tell func(string)) error
+	MayHaveConfig(ctx context.Context, app lain.AppName) error // its releases ask the vault for config values from now on
 }
 
 // Logs reads what containers wrote.
@@ -49,6 +52,9 @@ type Keys interface {
 type API struct {
 	Store    *state.Store
 	Runs     Runs
+	Changes  Changes
+	Repos    Repos
+	Vault    *vaultbridge.Bridge
 	Apps     Apps
 	Logs     Logs
 	Rights   Rights
@@ -68,6 +74,7 @@ type API struct {
 	runs     state.Kind[lain.Run]
 	seen     state.Kind[lain.ProcSeen]
 	wants    state.Kind[lain.ProcWant]
+	trail    state.Kind[entry]
 }
 
 // New makes the table of verbs.
@@ -77,13 +84,14 @@ func New(a API) *API {
 	a.runs = state.Of[lain.Run](a.Store, lain.RunsPrefix)
 	a.seen = state.Of[lain.ProcSeen](a.Store, lain.SeenPrefix)
 	a.wants = state.Of[lain.ProcWant](a.Store, lain.ProcsPrefix)
+	a.trail = state.Of[entry](a.Store, lain.AuditPrefix)
 	a.verbs = a.table()
 	return &a
 }
 
 // table is every verb there is. Docs and help come from it.
 func (a *API) table() []verb {
-	return []verb{
+	return slices.Concat([]verb{
 		{name: "help", args: "[VERB...]", summary: "the verbs, or one of them with its flags", example: "help logs",
 			action: access.Read, run: a.help},
 		{name: "setup", summary: "what to put into ~/.ssh/config, and the host key's fingerprint", example: "setup >> ~/.ssh/config",
@@ -120,7 +128,7 @@ func (a *API) table() []verb {
 		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
 			action: access.DeleteApp, run: destroy,
 			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
-	}
+	}, changeVerbs(), secretVerbs(), configVerbs())
 }
 
 func number(what string, n int) func(*pflag.FlagSet) {

@@ -13,6 +13,7 @@ import (
 	"lain.internal/lain/access"
 	"lain.internal/lain/engine"
 	"lain.internal/lain/gitserver"
+	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/report"
@@ -23,8 +24,13 @@ import (
 // far plays the rooms behind the verbs.
 type far struct {
 	destroyed []lain.AppName
+	asked     []lain.Change
+	banned    map[int]string
+	config    []lain.AppName // that may have config values
 	denied    access.Action
 	query     engine.LogQuery
+	store     *state.Store
+	repos     *repo.Store // made by the tests that need one
 }
 
 func (f *far) Get(context.Context, lain.AppName, int) (lain.Run, error) { return lain.Run{}, nil }
@@ -37,13 +43,44 @@ func (f *far) Wait(_ context.Context, app lain.AppName, n int) (lain.Run, error)
 func (f *far) Follow(_ context.Context, _ lain.AppName, _ int, fn func([]report.Event) error) error {
 	return fn([]report.Event{{Kind: report.Stage, Text: "Building"}})
 }
-func (f *far) Cancel(context.Context, lain.AppName, int, string) error { return nil }
-func (f *far) Create(context.Context, lain.AppName, string, lain.Person) error {
+func (f *far) Submit(_ context.Context, r lain.RunRequest) (lain.Run, error) {
+	f.asked = append(f.asked, *r.Change)
+	return lain.Run{App: r.App, Number: 1}, nil
+}
+func (f *far) Preview(_ context.Context, app lain.AppName, c lain.Change) (next, serving lain.Release, err error) {
+	if c.From == 9 {
+		return next, serving, fault.New(fault.NotFound, "%s has no release v9", app)
+	}
+	serving = lain.Release{App: app, Number: 2, Commit: "2222222", Procs: []lain.ProcSpec{{Name: "web", Type: lain.Web, Instances: 2, MemoryBytes: 64 << 20}}}
+	next = serving
+	next.Commit = "1111111"
+	return next, serving, nil
+}
+func (f *far) Ban(_ context.Context, _ lain.AppName, n int, b *lain.Ban) error {
+	if f.banned == nil {
+		f.banned = map[int]string{}
+	}
+	delete(f.banned, n)
+	if b != nil {
+		f.banned[n] = b.Reason
+	}
 	return nil
+}
+func (f *far) Open(ctx context.Context, app lain.AppName) (*repo.Repository, error) {
+	return f.repos.Open(ctx, app)
+}
+func (f *far) Cancel(context.Context, lain.AppName, int, string) error { return nil }
+func (f *far) Create(ctx context.Context, app lain.AppName, format string, by lain.Person) error {
+	_, err := state.Of[lain.App](f.store, lain.AppsPrefix).Create(ctx, string(app), lain.App{Name: app, ObjectFormat: format, By: by})
+	return err
 }
 func (f *far) Destroy(_ context.Context, app lain.AppName, tell func(string)) error {
 	tell("Stopping")
 	f.destroyed = append(f.destroyed, app)
+	return nil
+}
+func (f *far) MayHaveConfig(_ context.Context, app lain.AppName) error {
+	f.config = append(f.config, app)
 	return nil
 }
 func (f *far) Logs(_ context.Context, q engine.LogQuery, fn func(engine.LogLine) error) error {
@@ -69,7 +106,8 @@ type rig struct {
 }
 
 func newRig(t *testing.T) *rig {
-	store, f := statetest.Open(t), &far{}
+	store := statetest.Open(t)
+	f := &far{store: store}
 	put(t, state.Of[lain.App](store, lain.AppsPrefix), "hello", lain.App{Name: "hello", DeployBranch: "main", Serving: 1, LastRelease: 1, LastRun: 2, By: "alice"})
 	put(t, state.Of[lain.Release](store, lain.ReleasesPrefix), lain.NumberKey("hello", 1), lain.Release{App: "hello", Number: 1, Status: lain.ReleaseServing,
 		Procs: []lain.ProcSpec{{Name: "web", Type: lain.Web, Instances: 2, Port: 80}}, Routes: []lain.Route{{Host: "hello.test", Path: "/", Proc: "web"}}})
@@ -77,7 +115,7 @@ func newRig(t *testing.T) *rig {
 	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 2), lain.Run{App: "hello", Number: 2, State: lain.RunFailed, Reason: "build failed"})
 	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
 		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
-	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Apps: f, Logs: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
+	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
 		HostKeys: func() []string { return []string{"SHA256:k"} }, SSHPort: 2222, Cluster: "test", Version: "1", Logger: slog.New(slog.DiscardHandler),
 		Now: time.Now, Draining: t.Context()})}
 }
@@ -157,6 +195,26 @@ func TestVerbs(t *testing.T) {
 		{"destroy hello", 64, "--confirm hello"},
 		{"destroy hello --confirm other", 64, "--confirm hello"},
 		{"destroy hello --confirm hello", 0, "hello is gone"},
+		{"rollback hello v1", 0, "-----> Building"},
+		{"rollback hello v9", 66, "no release v9"},
+		{"rollback hello x", 64, "is not a release"},
+		{"rollback hello", 66, "no other commit of hello has served"},
+		{"rollback hello v1 --dry-run", 0, "commit: 2222222 -> 1111111"},
+		{"redeploy hello -d", 0, "runs attach hello r-1"},
+		{"restart hello web", 0, "-----> Building"},
+		{"restart hello WEB", 64, "not a proc name"},
+		{"scale hello", 0, "64MiB"},
+		{"scale hello web=3 worker=2", 0, "-----> Building"},
+		{"scale hello web=-1", 64, "how many instances"},
+		{"scale hello web=lots", 64, "how many instances"},
+		{"scale hello web", 64, "say how many"},
+		{"scale hello web=1 web=2", 64, "named twice"},
+		{"scale hello web --memory much", 64, "no amount of memory"},
+		{"scale hello web=yaml --cpu 1", 64, "goes back to lain.yaml whole"},
+		{"ban hello v1", 64, "say why"},
+		{"ban hello v1 -m leaks", 0, "v1 of hello is banned"},
+		{"unban hello v1", 0, "may be released again"},
+		{"diff hello v8 v9", 66, "no release v8"},
 		{"rnus hello", 64, "Did you mean: runs"},
 		{"; rm -rf /", 64, "there is no verb"},
 	} {
@@ -177,18 +235,30 @@ func TestVerbs(t *testing.T) {
 func TestEveryVerbAnswersJSON(t *testing.T) {
 	r := newRig(t)
 	for _, v := range r.api.verbs {
+		word := strings.Fields(v.name)[0]
+		if word == "diff" || word == "secret" || word == "config" || word == "apply" { // want a repository or a vault: tests of their own
+			continue
+		}
 		args := strings.Fields(v.name)
 		switch v.args {
-		case "APP", "APP [RUN]":
+		case "APP VERSION", "APP [VERSION]":
+			args = append(args, "hello", "v1")
+		case "APP", "APP [RUN]", "APP [PROC...]", "APP [PROC[=N|=yaml]...]":
 			args = append(args, "hello")
 		case "FINGERPRINT":
 			args = append(args, "SHA256:x")
 		}
+		if v.name == "apps create" {
+			args[len(args)-1] = "made-by-json"
+		}
 		if v.name == "runs attach" {
 			args = append(args, "r-1")
 		}
-		if v.name == "destroy" {
+		switch v.name {
+		case "destroy":
 			args = append(args, "--confirm", "hello")
+		case "ban":
+			args = append(args, "-m", "leaks")
 		}
 		code, out, errs := r.do(append(args, "--json")...)
 		if code != 0 || !json.Valid([]byte(out)) {

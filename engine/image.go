@@ -22,7 +22,7 @@ import (
 // What callers may test for.
 var (
 	ErrNoImage = errors.New("no such image in the engine")
-	ErrInUse   = errors.New("a container uses the image")
+	ErrInUse   = errors.New("it is still used") // an image by a container, a secret by a service
 )
 
 // ImageConfig is what an image says about itself. Everything in it was written by whoever made the image.

@@ -19,6 +19,29 @@ const (
 // OneshotLimit is the longest a oneshot proc may run.
 const OneshotLimit = time.Hour
 
+// HealthCheck is a check of a proc's own (LAIN's container_healthcheck).
+type HealthCheck struct {
+	Command  string        `json:"command,omitempty"` // a line for the image's shell, healthy when it ends with 0; "": HealthPath, else TCP
+	Off      bool          `json:"off,omitempty"`     // it is never asked
+	Interval time.Duration `json:"interval"`          // from one question to the next, ns
+	Timeout  time.Duration `json:"timeout"`           // for an answer, ns
+	Retries  int           `json:"retries"`           // failures in a row that make it unhealthy
+}
+
+// Checked reports whether instances of the proc are asked how they are.
+func (p ProcSpec) Checked() bool {
+	switch {
+	case p.Check != nil && p.Check.Off:
+		return false
+	case p.Check != nil && p.Check.Command != "":
+		return true
+	}
+	return p.Port > 0
+}
+
+// MostInstances bounds the instances of one proc.
+const MostInstances = 500
+
 // ImageRef names an image by repository and digest, without a host: the host of the registry is added
 // at rollout, so that a record stays true when the registry moves.
 type ImageRef struct {
@@ -64,6 +87,11 @@ type ProcSpec struct {
 	SetupTime   time.Duration `json:"setup_time,omitempty"`   // grace before the first probe counts, ns
 	KillTimeout time.Duration `json:"kill_timeout,omitempty"` // SIGTERM to SIGKILL, ns
 	Deadline    time.Duration `json:"deadline,omitempty"`     // to be healthy after SetupTime, ns; 0: 60 s
+	Check       *HealthCheck  `json:"check,omitempty"`        // nil: HealthPath, else TCP on Port, as often as the cluster does
+	SecretFiles []SecretPath  `json:"secret_files,omitempty"` // that lain.yaml declares
+	Bypass      bool          `json:"bypass,omitempty"`       // run although the vault lacks some of SecretFiles
+	Secrets     []SecretMount `json:"secrets,omitempty"`      // what SecretFiles are pinned to, sorted by path
+	Config      *ConfigMount  `json:"config,omitempty"`       // nil: the application has no config values
 	Since       int           `json:"since,omitempty"`        // the release that its containers were first started for; 0: the one it is part of
 	Declared    *Size         `json:"declared,omitempty"`     // what lain.yaml says where a person scaled it otherwise
 }

@@ -59,6 +59,7 @@ type App struct {
 	Serving      int       `json:"serving,omitempty"` // the release that serves; 0: none yet
 	LastRelease  int       `json:"last_release,omitempty"`
 	LastRun      int       `json:"last_run,omitempty"`
+	Config       bool      `json:"config,omitempty"` // config values may have been set: releases ask the vault for them
 }
 
 // ReleaseStatus is where a release stands.
@@ -106,6 +107,7 @@ const (
 	WhyRedeploy Why = "redeploy" // what serves, with new containers and the newest secrets
 	WhyRestart  Why = "restart"  // what serves, with new containers of some procs
 	WhyScale    Why = "scale"    // what serves, in another size
+	WhySecrets  Why = "secrets"  // what serves, with the newest secret files and config values
 )
 
 // Ban keeps a release from being released again.
@@ -121,6 +123,8 @@ type Change struct {
 	From  int               `json:"from,omitempty"`  // the release it is made of; 0: the one that serves when its turn comes
 	Procs []ProcName        `json:"procs,omitempty"` // of a restart; none: all
 	Sizes map[ProcName]Size `json:"sizes,omitempty"` // of a scale; a zero Size: back to what lain.yaml says
+
+	OldSecrets bool `json:"old_secrets,omitempty"` // of a rollback: with the secrets and config that From had
 }
 
 // Version is how people see the number: v12.
@@ -251,7 +255,9 @@ type RouterSeen struct {
 	Node     string            `json:"node"`
 	Revision int64             `json:"revision"`          // of the store: all routes and endpoints up to here are applied or refused
 	Refused  map[string]string `json:"refused,omitempty"` // application to reason
-	At       time.Time         `json:"at"`
+	// Certificates says what is to be done about them: name of its files, or their folder, to a sentence.
+	Certificates map[string]string `json:"certificates,omitempty"`
+	At           time.Time         `json:"at"`
 }
 
 // HostClaim gives a host name to one application. Key: hosts/<host>.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
 	"lain.internal/lain/pipeline/plan"
 	"lain.internal/lain/state"
 )
@@ -15,9 +17,15 @@ import (
 // waited is made of what serves then.
 func (e *execution) changed(c lain.Change) (lain.Release, error) {
 	var next lain.Release
-	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s", e.asked.ID(), plan.Title(c, e.asked.App)), func(ctx context.Context) (err error) {
-		next, err = e.p.preview(ctx, e.asked.App, c)
-		return err
+	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s", e.asked.ID(), changes.Title(c, e.asked.App)), func(ctx context.Context) (err error) {
+		var serving lain.Release
+		if next, serving, err = e.p.Preview(ctx, e.asked.App, c); err != nil {
+			return err
+		}
+		for _, line := range changes.Compare(serving, next) {
+			e.say(report.Detail, "%s", line)
+		}
+		return nil
 	})
 	return next, err
 }
@@ -28,25 +36,17 @@ func (p *Pipeline) Preview(ctx context.Context, app lain.AppName, c lain.Change)
 	if serving, err = p.serving(ctx, app); err != nil {
 		return next, serving, err
 	}
-	next, err = p.preview(ctx, app, c)
-	return next, serving, err
-}
-
-func (p *Pipeline) preview(ctx context.Context, app lain.AppName, c lain.Change) (lain.Release, error) {
-	serving, err := p.serving(ctx, app)
-	if err != nil {
-		return lain.Release{}, err
-	}
 	base := serving
 	if c.From != 0 {
 		if base, err = p.again(ctx, app, c.From); err != nil {
-			return base, err
+			return next, serving, err
 		}
 	}
 	if err := known(base, c.Procs); err != nil {
-		return base, err
+		return next, serving, err
 	}
-	return plan.Changed(c, base, serving)
+	next, err = plan.Changed(c, base, serving)
+	return next, serving, err
 }
 
 // serving is the release that serves, or a refusal where none does.

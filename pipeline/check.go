@@ -32,6 +32,9 @@ func (p *Pipeline) check(ctx context.Context, req *lain.RunRequest) error {
 	if err := p.hostsFree(ctx, m); err != nil {
 		return err
 	}
+	if err := p.checkSecrets(ctx, m); err != nil {
+		return err
+	}
 	return checkTree(ctx, r, req.Commit, p.o.MaxTreeBytes)
 }
 
@@ -93,7 +96,7 @@ func (p *Pipeline) hostsFree(ctx context.Context, m *manifest.Manifest) error {
 		return err
 	}
 	for _, route := range routes {
-		if err := p.servable(m, route); err != nil {
+		if err := p.servable(ctx, m, route); err != nil {
 			return err
 		}
 		claim, err := p.kinds.hosts.Get(ctx, route.Host)
@@ -112,10 +115,12 @@ func (p *Pipeline) hostsFree(ctx context.Context, m *manifest.Manifest) error {
 
 // servable refuses a route that this cluster can't serve: https without a certificate, the cluster's domain
 // itself, and a host below it that is another application's own, whether there is one of that name yet or not.
-func (p *Pipeline) servable(m *manifest.Manifest, r lain.Route) error {
+func (p *Pipeline) servable(ctx context.Context, m *manifest.Manifest, r lain.Route) error {
 	if r.HTTPSOnly {
-		return m.At(procLine(m, r.Proc), fault.New(fault.Invalid, "%s is https_only, and this cluster has no certificates yet", r.Proc).
-			WithHint("Remove https_only until it has."))
+		if err := p.certified(ctx, r.Host); err != nil {
+			why := fault.Of(err)
+			return m.At(procLine(m, r.Proc), fault.Hide(why.Kind, err, "%s is https_only: %s", r.Proc, why.Sentence).WithHint("%s", why.Hint))
+		}
 	}
 	for _, domain := range p.o.Cluster.Domains {
 		label, below := strings.CutSuffix(r.Host, "."+domain)
@@ -128,6 +133,13 @@ func (p *Pipeline) servable(m *manifest.Manifest, r lain.Route) error {
 		}
 	}
 	return nil
+}
+
+func (p *Pipeline) certified(ctx context.Context, host string) error {
+	if p.o.Certified == nil {
+		return fault.New(fault.Invalid, "nothing is served over https here").WithHint("Remove https_only.")
+	}
+	return p.o.Certified(ctx, host)
 }
 
 func procLine(m *manifest.Manifest, name lain.ProcName) int {

@@ -9,6 +9,7 @@ import (
 
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/redact"
 	"lain.internal/lain/lain/report"
 	"lain.internal/lain/pipeline/plan"
 	"lain.internal/lain/pipeline/runlog"
@@ -30,7 +31,9 @@ type execution struct {
 
 	mu      sync.Mutex
 	run     lain.Run
-	rolling bool // from here on it can't be cancelled
+	hidden  *redact.Redactor // nil: the run knows no secret values
+	mute    bool             // what oneshot procs write is not shown
+	rolling bool             // from here on it can't be cancelled
 }
 
 func (p *Pipeline) newExecution(run lain.Run, req lain.RunRequest, log *runlog.Log) *execution {
@@ -69,11 +72,13 @@ func (e *execution) say(kind report.Kind, format string, args ...any) {
 
 // Report adds an event of the stage that runs now to the run's log.
 func (e *execution) Report(ev report.Event) {
+	e.mu.Lock()
 	if ev.Stage == "" {
-		e.mu.Lock()
 		ev.Stage = e.run.Stage
-		e.mu.Unlock()
 	}
+	hidden := e.hidden
+	e.mu.Unlock()
+	ev.Text = hidden.Text(ev.Text)
 	e.log.Report(ev)
 }
 

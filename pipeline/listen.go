@@ -36,7 +36,7 @@ func (e *execution) listen(w lain.ProcWant) *listener {
 
 // hear begins to listen once the engine has a container. It may be called again.
 func (l *listener) hear(seen lain.ProcSeen) {
-	if l.e.p.o.Output == nil || l.task != "" || len(seen.Instances) == 0 {
+	if l.e.p.o.Output == nil || l.e.mute || l.task != "" || len(seen.Instances) == 0 {
 		return
 	}
 	i := seen.Instances[0]

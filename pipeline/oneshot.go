@@ -181,6 +181,18 @@ func (e *execution) drop(r lain.Release) error {
 	return errors.Join(why, e.abandon(r, why))
 }
 
+// goOn takes a detached run that was taken over before its rollout on from there. Where the secrets that its
+// oneshots may write cannot be had, to keep them out of the log, nothing of what they write is shown.
+func (e *execution) goOn(r lain.Release) error {
+	if plan.HasSecrets(r) {
+		if err := e.hide(e.ctx, r); err != nil {
+			e.say(report.Warning, "what oneshot procs write is not shown: the vault does not answer")
+			e.mute = true
+		}
+	}
+	return e.proceed(r)
+}
+
 // begunOneshots are the oneshot procs that this run began, however they ended.
 func (e *execution) begunOneshots() (names []lain.ProcName) {
 	ctx, cancel := e.lastWords()

@@ -56,9 +56,13 @@ type Options struct {
 	Builder Builder
 	Repos   Repositories
 	Output  Output // nil: what oneshot procs write is not in the run's log
+	Secrets Secrets
 	LogDir  string // run logs, <app>/<number>.jsonl below it
 	Cluster plan.Cluster
 	URL     func(lain.Route) string // how people reach a route
+
+	// Certified returns nil when a host can be served over https, or a fault that says what is missing. nil: none can.
+	Certified func(ctx context.Context, host string) error
 
 	MaxTreeBytes int64 // of a commit's files together; 0: any
 

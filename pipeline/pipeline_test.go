@@ -712,10 +712,19 @@ func TestManyPushesAtOnce(t *testing.T) {
 
 func TestRoutesThatCanNotBeServedAreRefused(t *testing.T) {
 	w := newWorld(t)
+	if _, err := w.trySubmit(w.commit(goodManifest+"  https_only: true\n", "no https")); err == nil || !strings.Contains(err.Error(), "nothing is served over https here") {
+		t.Errorf("https where there is none: %v", err)
+	}
+	w.p.o.Certified = func(_ context.Context, host string) error {
+		if strings.HasSuffix(host, ".example.test") {
+			return nil
+		}
+		return fault.New(fault.Invalid, "no certificate for %s", host)
+	}
 	for name, c := range map[string]struct{ lines, want string }{
 		"a host of an application to come": {"  mountpoint: [other.example.test]\n", "lain.yaml:5: the host other.example.test belongs to another application"},
 		"the cluster's own host":           {"  mountpoint: [example.test]\n", "lain.yaml:5: the host example.test is the cluster's own"},
-		"https without a certificate":      {"  https_only: true\n", "lain.yaml:5: web is https_only"},
+		"https without a certificate":      {"  https_only: true\n  mountpoint: [bare.example.org]\n", "lain.yaml:5: web is https_only: no certificate for bare.example.org"},
 	} {
 		if _, err := w.trySubmit(w.commit(goodManifest+c.lines, name)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -723,6 +732,9 @@ func TestRoutesThatCanNotBeServedAreRefused(t *testing.T) {
 	}
 	if _, err := w.trySubmit(w.commit(goodManifest+"  mountpoint: [api.hello.example.test]\n", "own")); err != nil {
 		t.Errorf("a host below its own: %v", err)
+	}
+	if _, err := w.trySubmit(w.commit(goodManifest+"  https_only: true\n", "secure")); err != nil {
+		t.Errorf("https with a certificate: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"lain.internal/lain/builder"
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/manifest"
 	"lain.internal/lain/lain/report"
@@ -34,8 +35,10 @@ func (e *execution) all() error {
 	if err != nil || e.asked.BuildOnly {
 		return err
 	}
-	release, err = e.record(release)
-	if err != nil {
+	if release, err = e.pin(release); err != nil {
+		return err
+	}
+	if release, err = e.record(release); err != nil {
 		return err
 	}
 	return e.proceed(release)
@@ -231,7 +234,7 @@ func (e *execution) pushed(src source, built lain.Build) (lain.Release, error) {
 // record stores the release under the next number, and claims its hosts.
 func (e *execution) record(r lain.Release) (lain.Release, error) {
 	r.Run, r.By, r.Created, r.Ended = e.asked.Number, e.asked.By, e.p.o.Now().UTC(), time.Time{}
-	for _, line := range plan.Differences(r) {
+	for _, line := range changes.Scaled(r) {
 		e.say(report.Detail, "%s", line)
 	}
 	for {

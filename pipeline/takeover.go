@@ -143,7 +143,7 @@ func (e *execution) inherit(do plan.Takeover, release *lain.Release) {
 		case release != nil && plan.Rolling(e.asked):
 			e.rolling, e.inherited = true, func(context.Context) error { return e.roll(*release) }
 		case release != nil:
-			e.inherited = func(context.Context) error { return e.proceed(*release) }
+			e.inherited = func(context.Context) error { return e.goOn(*release) }
 		}
 	}
 }

@@ -21,10 +21,17 @@ func (r *Router) apply(ctx context.Context, want sight) (refused map[string]stri
 	if err != nil {
 		return nil, err
 	}
-	if live, err := r.nginx.Generation(ctx); err != nil || live != config.Generation || !r.nginx.Alive() {
+	live, err := r.nginx.Generation(ctx)
+	lives := err == nil && live == config.Generation && r.nginx.Alive()
+	if !lives {
 		if p, config, err = r.tested(ctx, want, p, config); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.publish(p.apps); err != nil {
+		return nil, err
+	}
+	if !lives {
 		if err := r.enact(ctx, r.nginx, config); err != nil {
 			return nil, err
 		}
@@ -33,7 +40,7 @@ func (r *Router) apply(ctx context.Context, want sight) (refused map[string]stri
 }
 
 func (r *Router) render(p planned) (conf.Config, error) {
-	config, err := conf.Render(conf.Model{Paths: paths(r.nginx), User: r.nginx.User, MaxFiles: nginx.MaxFiles(), Apps: p.apps})
+	config, err := conf.Render(conf.Model{Paths: paths(r.nginx), User: r.nginx.User, MaxFiles: nginx.MaxFiles(), HTTPSPort: r.httpsPort(), Apps: p.apps})
 	if err != nil {
 		return conf.Config{}, fmt.Errorf("render the configuration: %w", err)
 	}

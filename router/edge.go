@@ -13,7 +13,8 @@ import (
 func (r *Router) applyEdge(ctx context.Context) error {
 	p := paths(r.edge)
 	p.Front = r.nginx.Files.Front
-	config, err := conf.RenderEdge(conf.Edge{Paths: p, User: r.edge.User, Listen: r.listen, MaxFiles: nginx.MaxFiles()})
+	config, err := conf.RenderEdge(conf.Edge{Paths: p, User: r.edge.User, Listen: r.listen, MaxFiles: nginx.MaxFiles(),
+		Secure: r.listenTLS, Hosts: r.certs.Store.Hosts()})
 	if err != nil {
 		return fmt.Errorf("render the configuration of the edge: %w", err)
 	}

@@ -16,6 +16,7 @@ type sight struct {
 	routes    []state.Item[lain.AppRoutes]
 	endpoints []state.Item[lain.Endpoints]
 	revision  int64
+	fits      func(host string) bool // there is a certificate for the host; nil: for none
 }
 
 // grudge is nginx's word against the very routes it saw.
@@ -41,7 +42,7 @@ func plan(want sight, good routeTable, bad map[string]grudge) planned {
 	serve := routeTable{}
 	for _, item := range want.routes { // sorted by key
 		app, routes := item.Key, item.Value.Routes
-		if reason := objection(app, routes, bad[app], owners); reason != "" {
+		if reason := objection(want, app, routes, good[app], bad[app], owners); reason != "" {
 			p.refused[app] = reason
 			continue
 		}
@@ -62,8 +63,9 @@ func plan(want sight, good routeTable, bad map[string]grudge) planned {
 	return p
 }
 
-// objection says why these routes cannot be served, or "".
-func objection(app string, routes []lain.Route, bad grudge, owners map[string]string) string {
+// objection says why these routes cannot be served, or "". Routes that are served already stay when their
+// certificate goes: they are still kept from those who come without TLS.
+func objection(want sight, app string, routes, good []lain.Route, bad grudge, owners map[string]string) string {
 	if err := conf.CheckRoutes(lain.AppName(app), routes); err != nil {
 		return err.Error()
 	}
@@ -71,6 +73,9 @@ func objection(app string, routes []lain.Route, bad grudge, owners map[string]st
 		return bad.reason
 	}
 	for _, r := range routes {
+		if r.HTTPSOnly && (want.fits == nil || !want.fits(r.Host)) && !slices.Equal(routes, good) {
+			return fmt.Sprintf("%s%s is https_only, but there is no certificate for %s", r.Host, r.Path, r.Host)
+		}
 		if other, ok := owners[r.Host]; ok && other != app {
 			return fmt.Sprintf("%s is already served for the application %s: choose another host", r.Host, other)
 		}

@@ -26,13 +26,14 @@ import (
 
 // rig is a store, a router on a free port, and the means to write records and send requests.
 type rig struct {
-	t      *testing.T
-	store  *state.Store
-	dir    string
-	addr   string
-	router *Router
-	stop   func() // ends Run, leaves nginx
-	client *http.Client
+	t                *testing.T
+	store            *state.Store
+	dir              string
+	addr             string
+	addrTLS, certDir string // "": no TLS
+	router           *Router
+	stop             func() // ends Run, leaves nginx
+	client           *http.Client
 }
 
 func newRig(t *testing.T) *rig {
@@ -85,7 +86,7 @@ func endForgotten(t *testing.T) {
 
 func (g *rig) fresh() *Router {
 	return New(Options{Store: g.store, Node: "n1", Dir: filepath.Join(g.dir, "router"), RunDir: filepath.Join(g.dir, "run"),
-		HTTPAddr: g.addr, Logger: slog.New(slog.NewTextHandler(g.t.Output(), nil))})
+		HTTPAddr: g.addr, HTTPSAddr: g.addrTLS, CertDir: g.certDir, Logger: slog.New(slog.NewTextHandler(g.t.Output(), nil))})
 }
 
 // start runs a new router until halt.
@@ -144,6 +145,16 @@ func (g *rig) applied(revision int64) (seen lain.RouterSeen) {
 		return err == nil && seen.Revision >= revision
 	})
 	return seen
+}
+
+// seen is what the router has said last.
+func (g *rig) seen() lain.RouterSeen {
+	g.t.Helper()
+	item, err := state.Of[lain.RouterSeen](g.store, lain.NodesPrefix).Get(g.t.Context(), "n1/router")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return item.Value
 }
 
 func (g *rig) until(what string, done func() bool) {

@@ -9,6 +9,9 @@
 // when one changes; it hands every request over to the other, which is. So no connection that a client keeps
 // alive is closed by somebody's deploy while a request is on its way on it.
 //
+// The edge ends TLS as well, where that is switched on. It finds the certificate of a host at each handshake, by a
+// link that we keep, so certificates come and go without a reload (certs).
+//
 // Both outlive us: Run leaves them running, the next Run adopts them, and only Down stops them.
 //
 // Router does not speak to Swarm, and who may have a host was decided before a route became a record.
@@ -25,6 +28,7 @@ import (
 
 	"lain.internal/lain/failpoint"
 	"lain.internal/lain/lain"
+	"lain.internal/lain/router/certs"
 	"lain.internal/lain/router/nginx"
 	"lain.internal/lain/state"
 )
@@ -45,6 +49,9 @@ type Options struct {
 	Dir       string // absolute, ours alone: configuration, logs, temporary files
 	RunDir    string // absolute: pid file and sockets, in a folder "router" of their own
 	HTTPAddr  string // ip:port, or :port for every address
+	HTTPSAddr string // the same, where TLS is ended; "": nowhere
+	HTTPSPort int    // of https as people reach it; 0: that of HTTPSAddr
+	CertDir   string // absolute, the operator's: certificates as NAME.crt and NAME.key; used with HTTPSAddr
 	NginxPath string // "": nginx from PATH, or /usr/sbin/nginx
 	Logger    *slog.Logger
 }
@@ -59,6 +66,15 @@ type Router struct {
 	endpoints state.Kind[lain.Endpoints]
 	seen      state.Kind[lain.RouterSeen]
 
+	certs     *certs.Keeper
+	troubles  map[string]string // with certificates, as told last
+	links     map[string]string // host to the certificate that was published
+	unseen    map[string]sample // published certificates that no handshake has shown yet
+	listenTLS []string          // none: TLS is off
+	read      bool              // the certificates have been looked at once
+	swept     time.Time         // when copies that nobody uses were looked for
+	ask       chan chan error   // for a look at the certificates, now
+
 	listen []string
 	good   routeTable        // what was applied last, by application
 	bad    map[string]grudge // what nginx refused, by application
@@ -71,11 +87,13 @@ func New(o Options) *Router {
 	log := o.Logger.With("component", "router")
 	n := nginx.New(nginx.Options{Program: o.NginxPath, Dir: o.Dir, RunDir: o.RunDir, Logger: log})
 	edge := nginx.New(nginx.Options{Program: o.NginxPath, Dir: filepath.Join(o.Dir, "edge"), RunDir: filepath.Join(o.RunDir, "edge"), Logger: log})
-	return &Router{options: o, log: log, nginx: n, edge: edge, test: n.Test,
+	r := &Router{options: o, log: log, nginx: n, edge: edge, test: n.Test,
 		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
 		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
 		seen:      state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
-		bad:       map[string]grudge{}}
+		bad:       map[string]grudge{}, unseen: map[string]sample{}, ask: make(chan chan error)}
+	r.certs = r.newKeeper()
+	return r
 }
 
 // Run adopts or starts nginx and keeps it in step until ctx ends; then it returns nil and leaves nginx
@@ -111,6 +129,9 @@ func (r *Router) prepare() (err error) {
 	if err := r.edge.Prepare(); err != nil {
 		return err
 	}
+	if err := r.prepareTLS(); err != nil {
+		return err
+	}
 	r.good, err = readTable(r.goodFile())
 	return err
 }
@@ -123,6 +144,8 @@ func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 	watch := time.NewTicker(watchEvery)
 	defer watch.Stop()
 	pace := &pace{mourned: map[*nginx.Server]int{}}
+	look := r.certificateClock()
+	defer look.Stop()
 	for {
 		wait := pace.timer()
 		select {
@@ -137,6 +160,12 @@ func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 			for _, n := range []*nginx.Server{r.nginx, r.edge} {
 				pace.dirty = pace.died(n) || pace.dirty
 			}
+		case <-look.C:
+			pace.dirty = r.watchCertificates(ctx) || pace.dirty
+		case done := <-r.ask:
+			changed, err := r.lookAtCertificates(ctx, true)
+			pace.dirty = changed || pace.dirty
+			done <- err
 		case <-wait:
 		}
 		if pace.ready(time.Now()) {
@@ -169,6 +198,8 @@ func (r *Router) pass(ctx context.Context, tell bool) error {
 	if err != nil {
 		return errors.Join(err, r.serveOld(ctx))
 	}
+	r.firstCertificates(ctx)
+	want.fits = r.fits()
 	refused, err := r.apply(ctx, want)
 	if errors.Is(err, nginx.ErrStart) {
 		return err
@@ -179,7 +210,8 @@ func (r *Router) pass(ctx context.Context, tell bool) error {
 	if err := r.applyEdge(ctx); err != nil {
 		return err
 	}
-	return r.report(ctx, want.revision, refused, tell)
+	r.verify(ctx)
+	return r.report(ctx, want.revision, r.dark(want, refused), tell)
 }
 
 // look reads both kinds of records. Everything up to the smaller of the two revisions is in what it saw.
@@ -210,10 +242,10 @@ func (r *Router) serveOld(ctx context.Context) error {
 }
 
 func (r *Router) report(ctx context.Context, revision int64, refused map[string]string, tell bool) error {
-	if maps.Equal(refused, r.last.Refused) && !(tell && revision != r.last.Revision) {
+	if maps.Equal(refused, r.last.Refused) && maps.Equal(r.troubles, r.last.Certificates) && !(tell && revision != r.last.Revision) {
 		return nil
 	}
-	next := lain.RouterSeen{Node: r.options.Node, Revision: revision, Refused: refused, At: time.Now().UTC()}
+	next := lain.RouterSeen{Node: r.options.Node, Revision: revision, Refused: refused, Certificates: maps.Clone(r.troubles), At: time.Now().UTC()}
 	err := failpoint.Around("router.seen", func() error {
 		_, err := r.seen.Put(ctx, r.options.Node+"/router", next)
 		return err

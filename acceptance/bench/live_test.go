@@ -147,7 +147,7 @@ func (w *world) pushPlain(t *testing.T, app *town.App, url, how string, steps ..
 	began := time.Now()
 	_, out := took(t, app.GitCommand("push", "-o", how, url, "main"), 0)
 	version := read(t, app.Dir+"/VERSION")
-	if err := town.Until(t.Context(), time.Minute, func() error { return w.plain.answers(version) }); err != nil {
+	if err := town.Until(t.Context(), 3*time.Minute, func() error { return w.plain.answers(version) }); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	d := time.Since(began)

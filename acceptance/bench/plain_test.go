@@ -67,7 +67,7 @@ LogLevel ERROR
 		_ = lab.Signal(p.sshd, 15)
 		_ = p.sshd.Wait()
 	})
-	if err := town.Until(t.Context(), 20*time.Second, func() error {
+	if err := town.Until(t.Context(), 3*time.Minute, func() error {
 		conn, err := net.Dial("tcp", net.JoinHostPort(tw.IP(), strconv.Itoa(plainSSH)))
 		if err == nil {
 			err = conn.Close()

@@ -31,7 +31,7 @@ func underLoad(t *testing.T, tw *town.Town, prefix string) (*town.App, *load.Loa
 func answered(t *testing.T, l *load.Load, more int) {
 	t.Helper()
 	goal := l.Now().OK + more
-	if err := town.Until(t.Context(), time.Minute, func() error {
+	if err := town.Until(t.Context(), 3*time.Minute, func() error {
 		if n := l.Now().OK; n < goal {
 			return fmt.Errorf("%d requests were answered, want %d", n, goal)
 		}

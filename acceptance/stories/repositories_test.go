@@ -28,7 +28,7 @@ func refusedAtTheDoor(t *testing.T, tw *town.Town, app *town.App, r town.Result,
 // leavesNothing checks that there is no trace of an application.
 func leavesNothing(t *testing.T, tw *town.Town, app *town.App) {
 	t.Helper()
-	app.Eventually("nothing of the refused push is left", 10*time.Second, func() error {
+	app.Eventually("nothing of the refused push is left", 3*time.Minute, func() error {
 		if r := tw.SSH(t, "info "+app.Name); r.Code != 66 {
 			return fmt.Errorf("info %s: exit %d, want 66\n%s", app.Name, r.Code, r.All())
 		}

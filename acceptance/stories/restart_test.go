@@ -142,7 +142,7 @@ func TestSIGTERMWaitsForABuild(t *testing.T) {
 // noNewPush waits until the server takes nobody in any more, and sees that it still runs.
 func noNewPush(t *testing.T, tw *town.Town) {
 	t.Helper()
-	must(t, town.Until(t.Context(), time.Minute, func() error {
+	must(t, town.Until(t.Context(), 3*time.Minute, func() error {
 		if r := tw.SSH(t, "apps"); r.Code == 0 {
 			return fmt.Errorf("a draining server takes people in:\n%s", r.All())
 		}
@@ -167,7 +167,7 @@ func TestSIGTERMInterruptsABuildThatTakesTooLong(t *testing.T) {
 	h.reached()
 	must(t, tw.Stop())
 	push.Wait().Refused(t, "the server is shutting down, nothing was changed")
-	h.gone(time.Minute)
+	h.gone(3 * time.Minute)
 	app.Serves("one")
 	must(t, tw.Start(t.Context()))
 	app.Truth(good, "one")
@@ -230,7 +230,7 @@ func TestWhatIsRemovedByHandComesBack(t *testing.T) {
 		must(t, err)
 		_, err = tw.Lab.Docker(t.Context(), "n1", "service", "rm", strings.TrimSpace(service))
 		must(t, err)
-		app.Eventually("the container is another one", time.Minute, func() error {
+		app.Eventually("the container is another one", 3*time.Minute, func() error {
 			if now := containers(t, tw, app); now == "" || strings.Contains(now, before) {
 				return fmt.Errorf("containers %q, before %q", now, before)
 			}
@@ -243,7 +243,7 @@ func TestWhatIsRemovedByHandComesBack(t *testing.T) {
 			before := tw.NginxPIDs(t)[i]
 			_, err := tw.Exec(t.Context(), "kill", "-KILL", fmt.Sprint(before))
 			must(t, err)
-			app.Eventually("another one runs", time.Minute, func() error {
+			app.Eventually("another one runs", 3*time.Minute, func() error {
 				if now := tw.NginxPIDs(t)[i]; now == before {
 					return fmt.Errorf("it is still pid %d", now)
 				}
@@ -256,7 +256,7 @@ func TestWhatIsRemovedByHandComesBack(t *testing.T) {
 		before := fence(t, tw)
 		_, err := tw.Exec(t.Context(), "nft", "delete", "table", "inet", "lain_lain")
 		must(t, err)
-		app.Eventually("the fence stands again", time.Minute, func() error {
+		app.Eventually("the fence stands again", 3*time.Minute, func() error {
 			if now := fence(t, tw); now != before || !strings.Contains(now, "chain") {
 				return fmt.Errorf("it was\n%s\nand is\n%s", before, now)
 			}

@@ -84,7 +84,7 @@ func TestHTTPSOnlyWithoutACertificate_IsRefused(t *testing.T) {
 	app := tw.NewApp(t, "secure")
 	app.Manifest("", "  https_only: true")
 	app.Commit("https only")
-	refusedAtTheDoor(t, tw, app, app.Push(), "https_only", "no certificates", "lain.yaml:", "Remove https_only")
+	refusedAtTheDoor(t, tw, app, app.Push(), "web is https_only: https is switched off on this server", app.Host(), "lain.yaml:", "Remove https_only")
 }
 
 func TestAWebsocket_PassesTheRouter(t *testing.T) {
@@ -127,7 +127,7 @@ func TestAccessLog_SaysWhichAppProcAndStatus(t *testing.T) {
 		t.Fatal(err, out)
 	}
 	want := map[string]string{"/": "web 200", "/api/healthz": "api 200", "/missing?" + app.Name: "web 404", odd: "web 404"}
-	app.Eventually("each request has its line", 30*time.Second, func() error {
+	app.Eventually("each request has its line", 3*time.Minute, func() error {
 		got := map[string]string{}
 		for _, line := range accessLog(t, tw) {
 			if line.App == app.Name {
@@ -193,7 +193,7 @@ func TestSeveralInstances_ShareTheLoad(t *testing.T) {
 	app.Commit("three")
 	app.MustPush()
 	want := []string{"web-1", "web-2", "web-3"}
-	app.Eventually("all three answer", 30*time.Second, func() error {
+	app.Eventually("all three answer", 3*time.Minute, func() error {
 		if seen, err := hosts(tw, app, 12); err != nil || !slices.Equal(seen, want) {
 			return fmt.Errorf("%v answer (%v)", seen, err)
 		}
@@ -240,7 +240,7 @@ func TestNoInstances_IsAnAnswerToo(t *testing.T) {
 	app.Manifest("", "  num_instances: 0")
 	app.Commit("nobody at all")
 	app.MustPush()
-	app.Eventually("nobody answers", 30*time.Second, func() error {
+	app.Eventually("nobody answers", 3*time.Minute, func() error {
 		if code, body, err := tw.Get(app.Host(), "/"); code != 503 || !strings.Contains(body, "Not available") {
 			return fmt.Errorf("%d %q %v", code, body, err)
 		}
@@ -262,7 +262,7 @@ func TestAWorkerWithoutAPort_RunsAndDisappearsWithItsSection(t *testing.T) {
 	if n := instances(t, tw, app.Name, "clock"); n != 1 {
 		t.Errorf("%d instances of clock run, want 1", n)
 	}
-	app.Eventually("the worker works", 30*time.Second, func() error {
+	app.Eventually("the worker works", 3*time.Minute, func() error {
 		if out := tw.Verb(t, "logs "+app.Name); !strings.Contains(out, "tick 1 of tock") {
 			return fmt.Errorf("the log lacks its ticks:\n%s", out)
 		}
@@ -271,7 +271,7 @@ func TestAWorkerWithoutAPort_RunsAndDisappearsWithItsSection(t *testing.T) {
 	app.Manifest("")
 	app.Commit("without it")
 	app.MustPush()
-	app.Eventually("the worker is gone", 60*time.Second, func() error {
+	app.Eventually("the worker is gone", 3*time.Minute, func() error {
 		if out := tw.Verb(t, "ps "+app.Name); strings.Contains(out, "clock") {
 			return fmt.Errorf("ps says:\n%s", out)
 		}
@@ -301,7 +301,7 @@ func TestAProc_ChangesItsNameAndItsType(t *testing.T) {
 	answers(t, tw, app.Host(), "/api/", 200, "retyped\napi-1\n")
 	push("web.front:", "  cmd: /bin/testapp -version renamed", "  port: 8080", "  mountpoint: [/api]")
 	answers(t, tw, app.Host(), "/api/", 200, "renamed\nfront-1\n")
-	app.Eventually("what it was called before is gone", 60*time.Second, func() error {
+	app.Eventually("what it was called before is gone", 3*time.Minute, func() error {
 		if out := tw.Verb(t, "ps "+app.Name); strings.Contains(out, "api") {
 			return fmt.Errorf("ps says:\n%s", out)
 		}
@@ -309,7 +309,7 @@ func TestAProc_ChangesItsNameAndItsType(t *testing.T) {
 	})
 	push("worker.front:", "  cmd: /bin/testapp -worker")
 	answers(t, tw, app.Host(), "/api/", 404, "404 page not found")
-	app.Eventually("only the worker runs", 60*time.Second, func() error {
+	app.Eventually("only the worker runs", 3*time.Minute, func() error {
 		if n := instances(t, tw, app.Name, "front"); n != 1 {
 			return fmt.Errorf("%d instances of front run", n)
 		}
@@ -356,7 +356,7 @@ func TestARedeploy_LetsRequestsInFlightFinish(t *testing.T) {
 	}
 	app.Truth(commit, "two")
 	// The worker takes longer than the engine's own ten seconds, and is given them.
-	app.Eventually("both ended by themselves", 90*time.Second, func() error {
+	app.Eventually("both ended by themselves", 3*time.Minute, func() error {
 		for _, c := range containersOf(t, tw, app.Name) {
 			if c.ID != web.ID && c.ID != worker.ID {
 				continue

@@ -133,7 +133,7 @@ func Begin(t testing.TB, cmd *exec.Cmd) *Running {
 // Sees waits until the output holds text.
 func (r *Running) Sees(text string) {
 	r.t.Helper()
-	err := Until(r.t.Context(), 90*time.Second, func() error {
+	err := Until(r.t.Context(), 3*time.Minute, func() error {
 		if strings.Contains(r.Output(), text) {
 			return nil
 		}

@@ -200,9 +200,9 @@ func (tw *Town) Log(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// awaitReady polls /healthz until it answers 200, the server exits, or a minute has passed.
+// awaitReady polls /healthz until it answers 200, the server exits, or three minutes have passed.
 func (tw *Town) awaitReady(ctx context.Context) error {
-	return Until(ctx, time.Minute, func() error {
+	return Until(ctx, 3*time.Minute, func() error {
 		select {
 		case <-tw.Exited():
 			return fmt.Errorf("%w: the server has exited", ErrNever)
@@ -251,7 +251,7 @@ func (tw *Town) signal(sig syscall.Signal) error {
 	select {
 	case <-exited:
 		return nil
-	case <-time.After(90 * time.Second):
+	case <-time.After(4 * time.Minute):
 		return fmt.Errorf("the server did not end on %v\n%s", sig, tw.Log(40))
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 const usage = `lain-helper starts the command of a container and asks it whether it is well.
 
-  helper run -- COMMAND [ARGUMENT...]
+  helper run [--config FILE] -- COMMAND [ARGUMENT...]
   helper probe (--http URL | --tcp HOST:PORT | --exec) [--timeout 3s] [--interval 5s] [--state FILE] [-- COMMAND...]
 `
 

@@ -237,3 +237,24 @@ func BenchmarkStartWithout(b *testing.B) {
 		}
 	}
 }
+
+// TestRunAddsConfigValues: they are over the container's environment, PATH among them, and in no argument.
+func TestRunAddsConfigValues(t *testing.T) {
+	dir := t.TempDir()
+	config := filepath.Join(dir, "config")
+	if err := os.WriteFile(config, []byte("lain-config 1\nMARK=a\nb\x00PATH=/bin:/usr/bin\x00"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(helper, "run", "--config", config, "--", "sh", "-c", `printf '%s|%s|' "$MARK" "$OTHER"; tr '\0' ' ' </proc/$$/cmdline`)
+	cmd.Env = []string{"MARK=old", "OTHER=kept", "PATH=/nowhere"}
+	out, problem, code := call(t, cmd)
+	if code != 0 || !strings.HasPrefix(out, "a\nb|kept|sh -c ") {
+		t.Errorf("exit %d, stdout %q, stderr %q", code, out, problem)
+	}
+	for _, args := range [][]string{{"--config", dir + "/none", "--", "true"}, {"--config", "/proc/self/exe", "--", "true"}, {"--config", dir, "--", "true"}} {
+		out, problem, code := call(t, exec.Command(helper, append([]string{"run"}, args...)...))
+		if code != 126 || out != "" || !strings.Contains(problem, "cannot read the config values") || strings.Count(problem, "\n") != 1 {
+			t.Errorf("%q: exit %d, stdout %q, stderr %q", args, code, out, problem)
+		}
+	}
+}

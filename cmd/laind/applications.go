@@ -47,11 +47,29 @@ func (a *applications) Create(ctx context.Context, name lain.AppName, format str
 	return err
 }
 
+// MayHaveConfig marks an application whose releases ask the vault for config values.
+func (a *applications) MayHaveConfig(ctx context.Context, name lain.AppName) error {
+	for {
+		item, err := a.kind().Get(ctx, string(name))
+		if err != nil || item.Value.Config {
+			return err
+		}
+		item.Value.Config = true
+		tx := a.s.store.Begin("app.config")
+		a.kind().UnchangedIn(tx, string(name), item.Revision)
+		a.kind().PutIn(tx, string(name), item.Value)
+		if _, err := tx.Commit(ctx); !errors.Is(err, state.ErrConflict) {
+			return err
+		}
+	}
+}
+
 // Destroy removes an application from every room.
 func (a *applications) Destroy(ctx context.Context, name lain.AppName, tell func(string)) error {
 	return a.s.pipeline.Destroy(ctx, name, tell, func(ctx context.Context) error {
 		return errors.Join(
 			a.s.builder.Forget(ctx, name),
+			a.s.vault.Destroy(ctx, name),
 			a.s.engine.RemoveNetwork(ctx, name),
 			a.s.repos.Remove(ctx, name),
 		)

@@ -31,7 +31,10 @@ type Config struct {
 	Engine          string        `yaml:"engine"`
 	SSHAddr         string        `yaml:"ssh-addr"`
 	RouterHTTPAddr  string        `yaml:"router-http-addr"`
+	RouterHTTPSAddr string        `yaml:"router-https-addr"`
+	CertDir         string        `yaml:"cert-dir"`
 	PublicHTTPPort  int           `yaml:"public-http-port"`
+	PublicHTTPSPort int           `yaml:"public-https-port"`
 	RegistryAddr    string        `yaml:"registry-addr"`
 	APIAddr         string        `yaml:"api-addr"`
 	Domain          string        `yaml:"domain"`
@@ -44,6 +47,7 @@ type Config struct {
 	MaxTreeBytes    int64         `yaml:"max-tree-bytes"`
 	DefaultMemory   int64         `yaml:"default-memory"`
 	DrainTimeout    time.Duration `yaml:"drain-timeout"`
+	Vault           VaultConfig   `yaml:",inline"`
 }
 
 // flags declares every setting with its default.
@@ -54,6 +58,9 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.Engine, "engine", "", "Docker Engine (unix:///run/docker.sock); empty: DOCKER_HOST or the default")
 	f.StringVar(&c.SSHAddr, "ssh-addr", ":2222", "where git push and verbs come in")
 	f.StringVar(&c.RouterHTTPAddr, "router-http-addr", ":80", "where nginx takes requests")
+	f.StringVar(&c.RouterHTTPSAddr, "router-https-addr", "", "where nginx takes requests over TLS; empty: nowhere")
+	f.StringVar(&c.CertDir, "cert-dir", "", "folder of certificates, as NAME.crt and NAME.key; empty: certs in the data folder")
+	f.IntVar(&c.PublicHTTPSPort, "public-https-port", 0, "the same for https; 0: that of router-https-addr")
 	f.IntVar(&c.PublicHTTPPort, "public-http-port", 0, "port in the URLs that are shown; 0: that of router-http-addr")
 	f.StringVar(&c.RegistryAddr, "registry-addr", "127.0.0.1:5000", "where the engine pulls images")
 	f.StringVar(&c.APIAddr, "api-addr", "127.0.0.1:7070", "where /healthz and /metrics answer")
@@ -67,6 +74,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Int64Var(&c.MaxTreeBytes, "max-tree-bytes", 1<<30, "the largest commit that is built, in bytes of all its files together")
 	f.Int64Var(&c.DefaultMemory, "default-memory", 256<<20, "memory limit of an instance without memory: in its lain.yaml, in bytes")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", 60*time.Second, "how long SIGTERM waits for runs")
+	c.Vault.flags(f)
 }
 
 // load reads the settings: defaults, then the file, then the flags that were given.
@@ -123,19 +131,25 @@ func (c *Config) validate() error {
 	if _, err := lain.ParseCluster(c.Cluster); err != nil {
 		return err
 	}
-	for name, dir := range map[string]string{"data": c.Data, "run": c.Run} {
-		if !filepath.IsAbs(dir) {
+	for name, dir := range map[string]string{"data": c.Data, "run": c.Run, "cert-dir": c.CertDir} {
+		if !filepath.IsAbs(dir) && (name != "cert-dir" || dir != "") {
 			return fmt.Errorf("--%s %q must be an absolute path", name, dir)
 		}
 	}
-	for name, addr := range map[string]string{"ssh-addr": c.SSHAddr, "router-http-addr": c.RouterHTTPAddr,
+	for name, addr := range map[string]string{"ssh-addr": c.SSHAddr, "router-http-addr": c.RouterHTTPAddr, "router-https-addr": c.RouterHTTPSAddr,
 		"registry-addr": c.RegistryAddr, "api-addr": c.APIAddr, "swarm-listen-addr": c.SwarmListenAddr} {
+		if name == "router-https-addr" && addr == "" {
+			continue
+		}
 		if _, err := port(addr); err != nil {
 			return fmt.Errorf("--%s %q must be HOST:PORT or :PORT", name, addr)
 		}
 	}
+	if c.CertDir == "" {
+		c.CertDir = filepath.Join(c.Data, "certs")
+	}
 	_, err := c.firstPool()
-	return err
+	return errors.Join(err, c.Vault.validate())
 }
 
 // firstPool is the first network of --address-pool; zero for the engine's own.
@@ -158,6 +172,25 @@ func port(addr string) (int, error) {
 	}
 	n, err := strconv.ParseUint(p, 10, 16)
 	return int(n), err
+}
+
+// routerPorts are those that nginx listens on.
+func (c Config) routerPorts() ([]int, error) {
+	plain, err := port(c.RouterHTTPAddr)
+	if err != nil || c.RouterHTTPSAddr == "" {
+		return []int{plain}, err
+	}
+	secure, err := port(c.RouterHTTPSAddr)
+	return []int{plain, secure}, err
+}
+
+// httpsPort is the port of the https URLs that people see.
+func (c Config) httpsPort() int {
+	if c.PublicHTTPSPort != 0 {
+		return c.PublicHTTPSPort
+	}
+	n, _ := port(c.RouterHTTPSAddr)
+	return n
 }
 
 // httpPort is the port of the URLs that people see.

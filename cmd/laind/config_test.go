@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,8 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"a bad cluster id", "cluster: My-Cluster\n", "cluster id"},
 		{"a relative folder", "data: here\n", "--data"},
 		{"an address without a port", "ssh-addr: localhost\n", "--ssh-addr"},
+		{"an address of https without a port", "router-https-addr: localhost\n", "--router-https-addr"},
+		{"a relative folder of certificates", "cert-dir: here\n", "--cert-dir"},
 		{"a pool that is no network", "address-pool: [10.0.0.1]\n", "--address-pool"},
 	} {
 		_, err := loadWith(t, c.file)
@@ -65,5 +68,22 @@ func TestAFileThatIsNamedMustBeThere(t *testing.T) {
 func TestEmptyFile(t *testing.T) {
 	if _, err := loadWith(t, ""); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHTTPSIsOffUnlessItHasAnAddress(t *testing.T) {
+	off, err := loadWith(t, "data: /d\n")
+	if err != nil || off.RouterHTTPSAddr != "" || off.httpsPort() != 0 || off.CertDir != "/d/certs" {
+		t.Errorf("%+v %v", off, err)
+	}
+	on, err := loadWith(t, "router-https-addr: :8443\ncert-dir: /c\n")
+	if err != nil || on.httpsPort() != 8443 || on.CertDir != "/c" {
+		t.Errorf("%+v %v", on, err)
+	}
+	if ports, err := on.routerPorts(); err != nil || !slices.Equal(ports, []int{80, 8443}) || len(listens(on)) != len(listens(off))+1 {
+		t.Errorf("ports %v, %v", ports, err)
+	}
+	if on.PublicHTTPSPort = 443; on.httpsPort() != 443 {
+		t.Errorf("public port %d", on.httpsPort())
 	}
 }

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"time"
 
 	"lain.internal/lain/atomicfile"
 	"lain.internal/lain/doctor"
+	"lain.internal/lain/router"
 	"lain.internal/lain/runtime/network"
 )
 
@@ -37,7 +40,7 @@ func down(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return errors.Join(s.newRouter().Down(ctx), fence.Down(ctx))
+	return errors.Join(s.newRouter().Down(ctx), fence.Down(ctx), s.vaultDown(ctx))
 }
 
 // runDoctor prints every finding and fails when one of them must be mended.
@@ -48,7 +51,8 @@ func runDoctor(ctx context.Context, c Config, _ *slog.Logger) error {
 		return err
 	}
 	findings := doctor.Check(ctx, doctor.Options{DataDir: c.Data, DockerHost: c.Engine, AddressPool: pool,
-		Listen: []string{c.SSHAddr, c.RouterHTTPAddr, c.RegistryAddr, c.APIAddr}})
+		Listen: listens(c)})
+	findings = append(findings, certificates(c)...)
 	for _, f := range findings {
 		mark := "ok  "
 		switch {
@@ -66,4 +70,28 @@ func runDoctor(ctx context.Context, c Config, _ *slog.Logger) error {
 		return errUnfit
 	}
 	return nil
+}
+
+// listens are the addresses that the server takes.
+func listens(c Config) []string {
+	all := []string{c.SSHAddr, c.RouterHTTPAddr, c.RegistryAddr, c.APIAddr}
+	if c.RouterHTTPSAddr != "" {
+		all = append(all, c.RouterHTTPSAddr)
+	}
+	return all
+}
+
+// certificates looks at the folder of certificates, where there is TLS. A broken one is a warning: the others
+// are served.
+func certificates(c Config) []doctor.Finding {
+	if c.RouterHTTPSAddr == "" {
+		return nil
+	}
+	good, lines := router.CheckCertificates(c.CertDir, time.Now())
+	findings := []doctor.Finding{{Name: "certificates", OK: good > 0, Optional: true, Sentence: fmt.Sprintf("%d can be used in %s", good, c.CertDir),
+		Remedy: "Put a certificate there as NAME.crt, its chain behind it, and its key as NAME.key with mode 0600."}}
+	for _, name := range slices.Sorted(maps.Keys(lines)) {
+		findings = append(findings, doctor.Finding{Name: "certificate " + name, Optional: true, Sentence: lines[name]})
+	}
+	return findings
 }

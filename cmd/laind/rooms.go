@@ -96,11 +96,11 @@ func (s *server) startEngine(ctx context.Context) error {
 
 // startFence shuts containers off from the node before the first of them can start.
 func (s *server) startFence(ctx context.Context) error {
-	httpPort, err := port(s.c.RouterHTTPAddr)
+	routerPorts, err := s.c.routerPorts()
 	if err != nil {
 		return err
 	}
-	fence, err := network.New(network.Options{Cluster: s.cluster(), RouterPorts: []int{httpPort}, Store: s.store, Ports: s.engine,
+	fence, err := network.New(network.Options{Cluster: s.cluster(), RouterPorts: routerPorts, Store: s.store, Ports: s.engine,
 		Every: time.Second, Logger: s.log})
 	if err != nil {
 		return err
@@ -132,11 +132,13 @@ func (s *server) registryAuth() engine.Auth {
 }
 
 func (s *server) newRouter() *router.Router {
-	return router.New(router.Options{Store: s.store, Node: "local", Dir: s.dataDir("router"), RunDir: s.c.Run, HTTPAddr: s.c.RouterHTTPAddr, Logger: s.log})
+	return router.New(router.Options{Store: s.store, Node: "local", Dir: s.dataDir("router"), RunDir: s.c.Run, HTTPAddr: s.c.RouterHTTPAddr,
+		HTTPSAddr: s.c.RouterHTTPSAddr, HTTPSPort: s.c.httpsPort(), CertDir: s.c.CertDir, Logger: s.log})
 }
 
 func (s *server) startRouter(context.Context) error {
-	s.loop("router", s.newRouter().Run)
+	s.router = s.newRouter()
+	s.loop("router", s.router.Run)
 	return nil
 }
 
@@ -148,7 +150,7 @@ func (s *server) startRollout(context.Context) error {
 	c := rollout.New(rollout.Options{
 		Engine: s.engine, Store: s.store, RegistryHost: s.c.RegistryAddr,
 		RegistryAuth: func(lain.AppName) engine.Auth { return s.registryAuth() },
-		HelperPath:   helper, Domain: s.c.Domain, Logger: s.log,
+		Secrets:      s.secrets, HelperPath: helper, Domain: s.c.Domain, Logger: s.log,
 	})
 	s.loop("rollout", c.Run)
 	return nil
@@ -208,8 +210,8 @@ func (s *server) startPipeline(ctx context.Context) error {
 		return err
 	}
 	s.builder = b
-	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, Output: s.engine, LogDir: s.dataDir("runs"),
-		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, URL: s.url, Logger: s.log, ID: rand.Text()})
+	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, Secrets: s.secrets, Output: s.engine, LogDir: s.dataDir("runs"),
+		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, URL: s.url, Certified: s.router.Certified, Logger: s.log, ID: rand.Text()})
 	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err
@@ -225,8 +227,13 @@ func (s *server) drainRuns(ctx context.Context) {
 	s.pipeline.Drain(ctx)
 }
 
-// url is a route as people reach it.
-func (s *server) url(r lain.Route) string { return r.URL("http", s.c.httpPort()) }
+// url is a route as people reach it: over https where a certificate fits.
+func (s *server) url(r lain.Route) string {
+	if s.router.Fits(r.Host) {
+		return r.URL("https", s.c.httpsPort())
+	}
+	return r.URL("http", s.c.httpPort())
+}
 
 func (s *server) startSSH(ctx context.Context) error {
 	hook, err := beside("lain-hook")
@@ -241,7 +248,7 @@ func (s *server) startSSH(ctx context.Context) error {
 	pushes := &receive.Receiver{Runs: s.pipeline, Apps: apps, Repos: s.repos, Rights: s.access, Logger: s.log}
 	draining, drain := context.WithCancelCause(context.Background())
 	s.onStop("followers", func(context.Context) error { drain(nil); return nil })
-	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Apps: apps, Logs: s.engine, Rights: s.access, Keys: s.access,
+	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Vault: s.vault, Apps: apps, Logs: s.engine, Rights: s.access, Keys: s.access,
 		URL: s.url, HostKeys: func() []string { return s.git.HostKeys() }, SSHPort: sshPort, Cluster: s.cluster(),
 		Version: version, Logger: s.log, Now: time.Now, Draining: draining})
 	s.git, err = gitserver.New(gitserver.Options{HostKeyDir: s.dataDir("ssh"), UID: s.c.GitUID, HookDir: s.dataDir("hooks"),

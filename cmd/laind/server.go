@@ -21,7 +21,9 @@ import (
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/pipeline"
+	"lain.internal/lain/router"
 	"lain.internal/lain/state"
+	"lain.internal/lain/vaultbridge"
 )
 
 // server is the wiring: every room, and the steps that take it down again in the reverse order.
@@ -35,8 +37,11 @@ type server struct {
 	builder  *builder.Builder
 	repos    *repo.Store
 	access   *access.Store
+	router   *router.Router
 	pipeline *pipeline.Pipeline
 	git      *gitserver.Server
+	vault    *vaultbridge.Bridge
+	secrets  secrets
 
 	steps []step
 	loops sync.WaitGroup
@@ -74,7 +79,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	log.Info("ready", "ssh", c.SSHAddr, "http", c.RouterHTTPAddr, "cluster", c.Cluster, "version", version)
+	log.Info("ready", "ssh", c.SSHAddr, "http", c.RouterHTTPAddr, "https", c.RouterHTTPSAddr, "cluster", c.Cluster, "version", version)
 	select {
 	case <-ctx.Done():
 		log.Info("draining", "at most", c.DrainTimeout)
@@ -115,7 +120,7 @@ func (s *server) start(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"folders", s.folders}, {"api", s.startAPI}, {"store", s.startStore}, {"engine", s.startEngine},
-		{"fence", s.startFence}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
+		{"fence", s.startFence}, {"vault", s.startVault}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
 		{"pipeline", s.startPipeline}, {"ssh", s.startSSH},
 	} {
 		begun := time.Now()
@@ -142,6 +147,7 @@ func (s *server) folders(context.Context) error {
 	}{
 		{s.c.Data, 0o711}, {s.c.Run, 0o711}, {s.dataDir("runs"), 0o700}, {s.dataDir("builds"), 0o700},
 		{s.dataDir("registry"), 0o700}, {s.dataDir("ssh"), 0o700}, {s.dataDir("router"), 0o711}, {s.dataDir("bin"), 0o755},
+		{s.dataDir("certs"), 0o700},
 	} {
 		if err := os.MkdirAll(dir.path, dir.mode); err != nil {
 			return err

@@ -1,17 +1,38 @@
 package main
 
 import (
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
 )
 
-func TestRoutes(t *testing.T) {
-	for path, want := range map[string]string{"/": greeting, "/healthz": "ok"} {
-		w := httptest.NewRecorder()
-		routes().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-		if w.Code != 200 || !strings.HasPrefix(w.Body.String(), want+"\n") {
-			t.Errorf("GET %s: %d %q, want 200 and %q", path, w.Code, w.Body, want)
-		}
+func get(t *testing.T, key, name, path string) (int, string) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	routes([]byte(key), name).ServeHTTP(answer, httptest.NewRequest("GET", path, nil))
+	return answer.Code, answer.Body.String()
+}
+
+func TestGreets(t *testing.T) {
+	if code, body := get(t, "key", "", "/"); code != 200 || !strings.HasPrefix(body, greeting+"\n") {
+		t.Errorf("answered %d: %q", code, body)
+	}
+	if _, body := get(t, "key", "Ada", "/"); !strings.HasPrefix(body, greeting+" (to Ada)\n") {
+		t.Errorf("HELLO_NAME is not greeted: %q", body)
+	}
+}
+
+func TestSignsWithItsKey(t *testing.T) {
+	_, one := get(t, "key", "", "/")
+	_, other := get(t, "another key", "", "/")
+	if want := fmt.Sprintf("signed %.8x\n", sign([]byte("key"), greeting)); !strings.HasSuffix(one, want) || one == other {
+		t.Errorf("%q and %q", one, other)
+	}
+}
+
+func TestIsHealthy(t *testing.T) {
+	if code, _ := get(t, "key", "", "/healthz"); code != 200 {
+		t.Errorf("answered %d", code)
 	}
 }

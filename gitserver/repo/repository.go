@@ -298,6 +298,18 @@ func (r *Repository) ReadFile(ctx context.Context, commit lain.Commit, path stri
 	return r.git("cat-file", "blob", entry.ID).output(ctx, int(max))
 }
 
+// Diff is the unified diff of one file between two commits, at most a megabyte of it; "" where nothing differs.
+func (r *Repository) Diff(ctx context.Context, a, b lain.Commit, path string) (string, error) {
+	for _, c := range []lain.Commit{a, b} {
+		if _, err := lain.ParseCommit(string(c)); err != nil {
+			return "", err
+		}
+	}
+	out, err := r.git("diff-tree", "-p", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames",
+		string(a), string(b), "--", path).output(ctx, 1<<20)
+	return string(out), err
+}
+
 // Archive gives a commit's tree as tar, whatever its .gitattributes say of export. The reader's last error
 // is git's failure, if it failed. The caller closes it.
 func (r *Repository) Archive(ctx context.Context, commit lain.Commit) (io.ReadCloser, error) {

@@ -17,15 +17,19 @@ const (
 )
 
 // EngineTimeout is the shortest health check timeout the engine may have for a probe with these options.
-func EngineTimeout(interval, timeout time.Duration) time.Duration { return interval + timeout + margin }
+func EngineTimeout(interval, timeout, settle time.Duration) time.Duration {
+	return max(interval, timeout+settle) + timeout + margin
+}
 
-// question is what the command line asks for: exactly one of http, tcp and argv is set.
+// question is what the command line asks for: exactly one of http, tcp, argv and alive is set.
 type question struct {
 	http     *target
 	tcp      string // host:port
 	argv     []string
+	alive    bool // nothing is asked: as long as a probe can run, the container does
 	timeout  time.Duration
 	interval time.Duration // 0: never sleep
+	settle   time.Duration // that the first success has to last; 0: it counts at once
 	state    string
 }
 
@@ -35,7 +39,7 @@ type target struct {
 	path    string // begins with "/", with the query
 }
 
-var errOne = errors.New("exactly one of --http, --tcp and --exec is wanted")
+var errOne = errors.New("exactly one of --http, --tcp, --exec and --alive is wanted")
 
 // parse reads "--name value" and "--name=value" up to "--"; what follows is the command of --exec.
 func parse(args []string) (question, error) {
@@ -49,6 +53,9 @@ func parse(args []string) (question, error) {
 		switch args = rest; name {
 		case "--exec":
 			command = true
+			kinds++
+		case "--alive":
+			q.alive = true
 			kinds++
 		case "--http", "--tcp":
 			kinds++
@@ -66,14 +73,16 @@ func parse(args []string) (question, error) {
 	return q, q.command(command, args)
 }
 
-// option takes one option off args. --exec has no value, every other has one.
+// option takes one option off args. --exec and --alive have no value, every other has one.
 func option(args []string) (name, value string, rest []string, err error) {
 	name, value, joined := strings.Cut(args[0], "=")
 	switch {
-	case args[0] == "--exec":
+	case args[0] == "--exec", args[0] == "--alive":
 		return name, "", args[1:], nil
 	case name == "--exec":
 		return "", "", nil, errors.New("--exec takes its command after --")
+	case name == "--alive":
+		return "", "", nil, errors.New("--alive takes no value")
 	case joined:
 		return name, value, args[1:], nil
 	case len(args) < 2:
@@ -100,6 +109,10 @@ func (q *question) setting(name, value string) (err error) {
 	case "--interval":
 		if q.interval, err = time.ParseDuration(value); err == nil && q.interval < 0 {
 			err = errors.New("--interval must not be negative")
+		}
+	case "--settle":
+		if q.settle, err = time.ParseDuration(value); err == nil && q.settle < 0 {
+			err = errors.New("--settle must not be negative")
 		}
 	case "--state":
 		q.state = value

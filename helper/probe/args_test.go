@@ -23,7 +23,8 @@ func TestParse(t *testing.T) {
 		"--timeout 1s --exec --interval 1m -- x --timeout": asked(func(q *question) {
 			q.timeout, q.interval, q.argv = time.Second, time.Minute, []string{"x", "--timeout"}
 		}),
-		"--tcp=h:1 --state=": asked(func(q *question) { q.tcp, q.state = "h:1", "" }),
+		"--alive --settle 2s": asked(func(q *question) { q.alive, q.settle = true, 2*time.Second }),
+		"--tcp=h:1 --state=":  asked(func(q *question) { q.tcp, q.state = "h:1", "" }),
 	} {
 		got, err := parse(strings.Fields(line))
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(question{}, target{})); err != nil || diff != "" {
@@ -38,6 +39,7 @@ func TestParseRefuses(t *testing.T) {
 		"--tcp h", "--tcp h:0", "--tcp h:70000", "--tcp :1", "--tcp h:1 --timeout 0s", "--tcp h:1 --timeout -1s", "--tcp h:1 --interval -1s",
 		"--tcp h:1 --interval soon", "--tcp h:1 --retries 3", "x", "--http https://h/", "--http h:80/", "--http http://", "--http http://u@h/",
 		"--http http://h:x/", "--http http://h/#f",
+		"--alive --tcp h:1", "--alive=1", "--alive -- x", "--tcp h:1 --settle -1s", "--tcp h:1 --settle soon", "--tcp h:1 --settle",
 	} {
 		if q, err := parse(strings.Fields(line)); err == nil {
 			t.Errorf("%q was taken: %+v", line, q)
@@ -51,13 +53,16 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestEngineTimeoutExceedsTheLongestProbe(t *testing.T) {
-	if EngineTimeout(DefaultInterval, DefaultTimeout) <= DefaultInterval+DefaultTimeout {
-		t.Error("the engine would call a sleeping probe a failure")
+	for _, settle := range []time.Duration{0, time.Second, time.Minute} {
+		longest := max(DefaultInterval+DefaultTimeout, settle+2*DefaultTimeout)
+		if EngineTimeout(DefaultInterval, DefaultTimeout, settle) <= longest {
+			t.Errorf("with %s to settle, the engine would call a sleeping probe a failure", settle)
+		}
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{"--http\x00http://h:1/x", "--tcp\x00h:1", "--exec\x00--\x00x", "--timeout=1s\x00--tcp=h:1"} {
+	for _, seed := range []string{"--http\x00http://h:1/x", "--tcp\x00h:1", "--exec\x00--\x00x", "--timeout=1s\x00--tcp=h:1", "--alive\x00--settle=1s"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
@@ -65,7 +70,13 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if (q.http != nil) == (q.tcp != "") && len(q.argv) == 0 || q.timeout <= 0 || q.interval < 0 {
+		kinds := 0
+		for _, is := range []bool{q.http != nil, q.tcp != "", len(q.argv) > 0, q.alive} {
+			if is {
+				kinds++
+			}
+		}
+		if kinds != 1 || q.timeout <= 0 || q.interval < 0 || q.settle < 0 {
 			t.Errorf("%q gives %+v", line, q)
 		}
 		if q.http != nil && strings.ContainsAny(q.http.path, " \r\n") {

@@ -1,5 +1,6 @@
 // Package probe is the health check of a container: one question to the application inside, asked over
-// HTTP, by a TCP connection, or by a command.
+// HTTP, by a TCP connection, or by a command, or none at all: --alive is for a program that can only be
+// seen to run.
 //
 // It exits 0 when the application is well and 1 when it is not, and prints one line that says what was
 // asked and what the answer was; the engine keeps that line in its health log, where people read it as
@@ -13,6 +14,12 @@
 // own interval inside the probe. The sleep comes first and the question after it, so an answer is never
 // older than the moment it is given.
 //
+// The first success may have to last: with --settle, the probe that finds it sleeps that long, asks again,
+// and only a second good answer counts. To the engine the container is starting until then. That matters
+// where something irreversible follows the first success: Swarm stops the old instance of a service as soon
+// as it calls the new one healthy, and a program that crashes right behind its first good answer would have
+// cost the old one.
+//
 // That the first success has been is remembered where no file system, user id or living process is
 // needed: as a System V shared memory segment of the container's own IPC namespace (one byte that is
 // never touched, so no page of it exists). Where the kernel has none, an empty file (--state, by default
@@ -25,7 +32,7 @@
 //
 //   - Test: CMD, "/lain/helper", "probe", ... (never CMD-SHELL: an image may have no shell);
 //   - Interval: 500 ms;
-//   - Timeout: more than --interval + --timeout: EngineTimeout computes it. A shorter one would call every
+//   - Timeout: more than --interval + --timeout, and than --settle + twice --timeout: EngineTimeout computes it. A shorter one would call every
 //     sleeping probe a failure;
 //   - StartPeriod: the time the application may take to its first success (setup time + deadline), during
 //     which failures count for nothing;

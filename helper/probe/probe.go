@@ -13,7 +13,7 @@ const (
 )
 
 // Main asks the question its arguments name and returns the exit code. It blocks at most
-// --interval + --timeout.
+// --interval + --timeout, and before the first success --settle + twice --timeout.
 func Main(args []string, stdout, stderr io.Writer) int {
 	q, err := parse(args)
 	if err != nil {
@@ -34,24 +34,33 @@ type memory interface {
 	remember()
 }
 
-// ask sleeps the interval first if there was a success before, then asks, and remembers a success. A
-// failure forgets nothing: the engine's retries are counted in intervals of the application.
+// ask sleeps the interval first if there was a success before, then asks. A failure forgets nothing: the
+// engine's retries are counted in intervals of the application.
 func (q question) ask(m memory, sleep func(time.Duration)) (line string, well bool) {
-	before := m.succeeded()
-	if before {
+	if m.succeeded() {
 		sleep(q.interval)
+		return q.once()
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), q.timeout)
-	defer cancel()
-	line, well = q.answer(ctx)
-	if well && !before {
+	if line, well = q.once(); well && q.settle > 0 {
+		sleep(q.settle)
+		line, well = q.once()
+	}
+	if well {
 		m.remember()
 	}
 	return line, well
 }
 
+func (q question) once() (string, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), q.timeout)
+	defer cancel()
+	return q.answer(ctx)
+}
+
 func (q question) answer(ctx context.Context) (string, bool) {
 	switch {
+	case q.alive:
+		return "the container runs", true
 	case q.http != nil:
 		return askHTTP(ctx, *q.http)
 	case q.tcp != "":

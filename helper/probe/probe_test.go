@@ -185,6 +185,39 @@ func TestSleepsOnlyAfterTheFirstSuccess(t *testing.T) {
 	}
 }
 
+// The first success counts when it has lasted: the same question again, after the time to settle.
+func TestSettles(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	q, err := parse([]string{"--tcp", server.Listener.Addr().String(), "--settle", "7s", "--interval", "9s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slept []time.Duration
+	sleep := func(d time.Duration) { slept = append(slept, d) }
+	m := &brain{}
+	if _, well := q.ask(m, sleep); !well || !m.known || len(slept) != 1 || slept[0] != 7*time.Second {
+		t.Fatalf("the first success: well %v, remembered %v, slept %v", well, m.known, slept)
+	}
+	if _, well := q.ask(m, sleep); !well || len(slept) != 2 || slept[1] != 9*time.Second {
+		t.Fatalf("the next: well %v, slept %v", well, slept)
+	}
+	m = &brain{}
+	line, well := q.ask(m, func(time.Duration) { server.Close() })
+	if well || m.known || !strings.Contains(line, "refused") {
+		t.Fatalf("it dies while it settles: well %v, remembered %v, %q", well, m.known, line)
+	}
+	if _, well := q.ask(m, func(time.Duration) { t.Error("a failure sleeps") }); well || m.known {
+		t.Fatalf("dead: well %v, remembered %v", well, m.known)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	if line, well := probe(t, "--alive"); !well || line != "the container runs" {
+		t.Errorf("%v, %q", well, line)
+	}
+}
+
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
 		"plain":                        "plain",

@@ -5,6 +5,10 @@
 // Docker Engine 20.10 silently drops Swarm's NoNewPrivileges, so it is done here, where nothing can drop
 // it: a set-uid program inside the image then gives nobody more rights than the container started with.
 //
+// With --config FILE it adds an application's config values to the environment. They are in that file, in
+// memory, so that they are in no argument and in nothing that the engine shows. A file that is not there or
+// not whole starts nothing.
+//
 // Nothing else is changed: environment, working directory, user, signals and limits pass through. It
 // links neither fmt nor os/exec, to stay small.
 package start
@@ -29,7 +33,7 @@ const (
 // defaultPath is where the engine looks when a container has no PATH.
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Main runs "-- COMMAND [ARGUMENT...]". It returns only when the command could not be started, with the
+// Main runs "[--config FILE] -- COMMAND [ARGUMENT...]". It returns only when the command could not be started, with the
 // exit code; the reason is then one line on stderr. The caller must have locked its goroutine to its
 // thread: both the promise and the exec belong to a thread.
 func Main(args []string, stderr io.Writer) int {
@@ -39,26 +43,43 @@ func Main(args []string, stderr io.Writer) int {
 }
 
 func run(args []string) (int, error) {
+	env, args, err := surroundings(args)
+	if err != nil {
+		return ExitCannot, err
+	}
 	if len(args) < 2 || args[0] != "--" || args[1] == "" {
-		return ExitUsage, errors.New("no command to start; usage: helper run -- COMMAND [ARGUMENT...]")
+		return ExitUsage, errors.New("no command to start; usage: helper run [--config FILE] -- COMMAND [ARGUMENT...]")
 	}
 	argv := args[1:]
-	program, err := find(argv[0], path())
+	program, err := find(argv[0], path(env))
 	if err != nil {
 		return exitCode(err), sentence(argv[0], err)
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return ExitCannot, errors.New("the kernel refuses to set no-new-privileges: " + err.Error())
 	}
-	err = syscall.Exec(program, argv, os.Environ())
+	err = syscall.Exec(program, argv, env)
 	return exitCode(err), sentence(program, err)
 }
 
-func path() string {
-	if p, set := os.LookupEnv("PATH"); set {
-		return p
+// surroundings are the command's environment, and the arguments after --config FILE.
+func surroundings(args []string) (env, rest []string, err error) {
+	if len(args) < 2 || args[0] != "--config" {
+		return os.Environ(), args, nil
 	}
-	return defaultPath
+	env, err = Environment(os.Environ(), args[1])
+	return env, args[2:], err
+}
+
+// path is what env says of it, the last word counting.
+func path(env []string) string {
+	p := defaultPath
+	for _, kv := range env {
+		if value, is := strings.CutPrefix(kv, "PATH="); is {
+			p = value
+		}
+	}
+	return p
 }
 
 // find is the file that name means. A name with a slash is the file itself; any other is looked up in

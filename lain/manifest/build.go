@@ -17,8 +17,16 @@ func (r *reader) build(key, v *node) Build {
 		"script":    func(_, v *node) { b.Script = r.scripts(v, "build.script") },
 		"build_arg": func(_, v *node) { b.Args = r.buildArgs(v, "build.build_arg") },
 		"prepare":   func(k, v *node) { b.Prepare = r.prepare(k, v) },
-		"volumes":   func(_, v *node) { r.buildVolumes(v) },
+		"volumes":   func(_, v *node) { b.Volumes = r.buildVolumes(v) },
+
+		"secrets":    func(_, v *node) { b.Secrets = r.buildSecrets(v) },
+		"dockerfile": func(k, v *node) { b.Dockerfile, b.DockerfileLine = r.inTree(v, "build.dockerfile"), k.line },
+		"target":     func(_, v *node) { b.Target = r.target(v) },
 	})
+	if b.DockerfileLine != 0 {
+		r.notBesideDockerfile(v)
+		return b
+	}
 	if b.BaseLine == 0 && (v.kind == dict || v.kind == null) {
 		r.fail(key, "Name the image the build begins from. Try: base: golang:1.26", "build has no base")
 	}
@@ -80,14 +88,46 @@ func (r *reader) keep(v *node) []string {
 func (r *reader) inputs(v *node) []string {
 	var paths []string
 	for _, item := range r.texts(v, "build.prepare.inputs") {
-		p := path.Clean(strings.TrimSpace(item.text))
-		if p == "." || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") {
-			r.fail(item, "Try: - package-lock.json", "build.prepare.inputs takes paths inside the tree, and this is %s", show(item.text))
-			continue
+		if p := r.inTree(item, "build.prepare.inputs"); p != "" {
+			paths = append(paths, p)
 		}
-		paths = append(paths, p)
 	}
 	return paths
+}
+
+// inTree reads the path of a file in the application's tree; "" after an error.
+func (r *reader) inTree(v *node, what string) string {
+	s, ok := r.text(v, what)
+	if !ok {
+		return ""
+	}
+	p := path.Clean(strings.TrimSpace(s))
+	if p == "." || path.IsAbs(p) || p == ".." || strings.HasPrefix(p, "../") {
+		r.fail(v, "Try: package-lock.json, or docker/Dockerfile", "%s takes paths inside the tree, and this is %s", what, show(s))
+		return ""
+	}
+	return p
+}
+
+var stagePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+
+// target reads the name, or the number, of a stage of a Dockerfile.
+func (r *reader) target(v *node) string {
+	s, ok := r.text(v, "build.target")
+	if ok && !stagePattern.MatchString(s) {
+		r.fail(v, "Try: target: release", "build.target must be the name of a stage, and this is %s", show(s))
+		return ""
+	}
+	return s
+}
+
+// notBesideDockerfile refuses what a Dockerfile says itself.
+func (r *reader) notBesideDockerfile(section *node) {
+	for _, name := range []string{"base", "prepare", "script"} {
+		if v := section.get(name); v != nil && v.kind != null {
+			r.fail(v, "The Dockerfile says it.", "build.%s cannot be used together with build.dockerfile", name)
+		}
+	}
 }
 
 // scripts reads shell lines, verbatim. They may hold newlines and tabs, and nothing else below a space.
@@ -184,13 +224,17 @@ func (r *reader) test(key, v *node) *Test {
 	return t
 }
 
-// buildVolumes checks what is not served yet as LAIN did.
-func (r *reader) buildVolumes(v *node) {
+// buildVolumes reads absolute paths.
+func (r *reader) buildVolumes(v *node) []string {
+	var paths []string
 	for _, item := range r.texts(v, "build.volumes") {
 		if !path.IsAbs(item.text) {
 			r.fail(item, "Try: - /root/.cache", "build.volumes takes absolute paths, and this is %s", show(item.text))
+			continue
 		}
+		paths = append(paths, path.Clean(item.text))
 	}
+	return paths
 }
 
 // notWith refuses build.volumes beside release.script, as LAIN did.

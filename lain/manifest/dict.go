@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -29,7 +30,7 @@ func (g *grower) dict(y *yaml.Node, depth int) (*node, error) {
 		index[p.key.text] = len(n.pairs)
 		n.pairs = append(n.pairs, p)
 	}
-	for _, m := range merges {
+	for _, m := range slices.Backward(merges) { // of several the last wins, as in PyYAML
 		if err := n.merge(m, index); err != nil {
 			return nil, err
 		}

@@ -19,13 +19,13 @@ const (
 
 // Finding is one remark about a lain.yaml.
 type Finding struct {
-	Severity Severity
-	File     string
-	Line     int    // 1-based; 0: the file as a whole
-	Column   int    // 1-based; 0: none
-	Sentence string // one line, without a full stop at its end, safe to show
-	Hint     string // what to do; may be empty
-	Excerpt  string // the line; may be empty
+	Severity Severity `json:"severity"`
+	File     string   `json:"file"`
+	Line     int      `json:"line"`     // 1-based; 0: the file as a whole
+	Column   int      `json:"column"`   // 1-based; 0: none
+	Sentence string   `json:"sentence"` // one line, without a full stop at its end, safe to show
+	Hint     string   `json:"hint"`     // what to do; may be empty
+	Excerpt  string   `json:"excerpt"`  // the line; may be empty
 }
 
 // Fault is the finding as an error of kind Invalid, for drawing or returning.
@@ -36,6 +36,12 @@ func (f Finding) Fault() *fault.Fault {
 
 // String is the place and the sentence: "lain.yaml:14: volumes is not served yet and is ignored".
 func (f Finding) String() string { return f.Fault().Error() }
+
+// Text is one line for programs that jump to a place: "lain.yaml:14:3: warning: web has no key prot, ...". Line and
+// column are 1 where there are none.
+func (f Finding) Text() string {
+	return fmt.Sprintf("%s:%d:%d: %s: %s", f.File, max(f.Line, 1), max(f.Column, 1), f.Severity, f.Sentence)
+}
 
 // Findings are remarks in the order of the file.
 type Findings []Finding
@@ -73,6 +79,9 @@ func (n *notebook) add(s Severity, at place, sentence, hint string) {
 	n.found = append(n.found, Finding{Severity: s, File: n.src.file, Line: at.line, Column: at.column,
 		Sentence: sentence, Hint: hint, Excerpt: n.src.line(at.line)})
 }
+
+// full says whether another finding of a severity would only be counted.
+func (n *notebook) full(s Severity) bool { return n.count[s] >= maxFindings }
 
 // result is what was found, sorted by place, with a word on what was left out.
 func (n *notebook) result() Findings {

@@ -81,7 +81,7 @@ func describe(t *testing.T, data []byte) string {
 	return b.String()
 }
 
-// written is a value without what is zero in it: as JSON, for reading.
+// written is a value without what is zero in it, or what it is where nothing is written: as JSON, for reading.
 func written(t *testing.T, v any) any {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -95,10 +95,17 @@ func written(t *testing.T, v any) any {
 	return pruned(whole)
 }
 
+// unwritten are fields as they are where lain.yaml says nothing of them.
+var unwritten = map[string]string{"Filters": "[" + defaultFilter + "]", "Instances": "1", "KillTimeout": "1e+10"}
+
 func pruned(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for k := range v {
+			if usual, ok := unwritten[k]; ok && fmt.Sprint(v[k]) == usual || k == "Exposed" && fmt.Sprint(v[k]) == fmt.Sprintf("[map[Number:%v Protocol:tcp]]", v["Port"]) {
+				delete(v, k)
+				continue
+			}
 			if v[k] = pruned(v[k]); v[k] == nil || v[k] == "" || v[k] == false || v[k] == 0.0 {
 				delete(v, k)
 			}

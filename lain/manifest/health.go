@@ -4,15 +4,17 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"lain.internal/lain/lain"
 )
 
 // ContainerHealth is how an instance is asked whether it is healthy, where lain.yaml says more than a path.
 type ContainerHealth struct {
 	Cmd      string        // a line for the image's shell, healthy when it ends with 0; "": the proc's own check (HealthPath, or TCP)
 	Off      bool          // it is never asked (cmd: none); Cmd is then ""
-	Interval time.Duration // from one question to the next; at least 10 s, which is the default
-	Timeout  time.Duration // for an answer; at least 3 s, which is the default
-	Retries  int           // failures in a row that make it unhealthy; at least 3, which is the default
+	Interval time.Duration // from one question to the next; 10 s where none is written
+	Timeout  time.Duration // for an answer; 3 s where none is written
+	Retries  int           // failures in a row that make it unhealthy; 3 where none is written
 	Line     int
 }
 
@@ -63,18 +65,61 @@ func (r *reader) shellLine(v *node, what string) string {
 	return s
 }
 
-// health reads what LAIN did not have: health: {deadline: 30s}.
-func (r *reader) health(v *node, label string) (deadline time.Duration) {
+// health reads what LAIN did not have. What it says of the question is kept where container_healthcheck and
+// healthcheck keep theirs, so only one of them may say it.
+func (r *procReader) health(v *node, label string, p *Proc) {
+	if v == nil {
+		return
+	}
 	title := label + ".health"
-	r.section(health, title, v, takers{"deadline": func(_, v *node) {
-		n, ok := r.seconds(v, title+".deadline")
-		if ok && (n < 1 || n > maxDeadline) {
-			r.fail(v, "Try: deadline: 60s", "%s.deadline must be from 1 to %d seconds", title, maxDeadline)
-			return
-		}
-		deadline = time.Duration(n) * time.Second
-	}})
-	return deadline
+	var command, interval *node
+	r.section(health, title, v, takers{
+		"deadline": func(_, v *node) { p.Deadline = r.time(v, title+".deadline", maxDeadline) },
+		"interval": func(_, v *node) { interval = v },
+		"command":  func(_, v *node) { command = v },
+		"path":     func(k, v *node) { r.healthKey(k, v, title, p) },
+	})
+	if command == nil && interval == nil {
+		return
+	}
+	if p.ContainerHealth != nil {
+		r.fail(v, "Write one of the two.", "%s says what container_healthcheck says already", title)
+		return
+	}
+	c := &ContainerHealth{Interval: minInterval * time.Second, Timeout: minTimeout * time.Second, Retries: minRetries, Line: v.line}
+	if interval != nil {
+		c.Interval = r.time(interval, title+".interval", maxInterval)
+	}
+	if command != nil {
+		c.Cmd = r.shellLine(command, title+".command")
+	}
+	if c.Cmd != "" && p.HealthPath != "" {
+		r.fail(command, "Write one of the two.", "%s is asked by path already, so command has no place", label)
+	}
+	p.ContainerHealth = c
+}
+
+// healthKey reads health.path, which is healthcheck for any proc with a port.
+func (r *procReader) healthKey(k, v *node, title string, p *Proc) {
+	s := r.healthPath(v, title+".path")
+	switch {
+	case s != "" && p.HealthPath != "" && p.HealthPath != s:
+		r.fail(k, "Write one of the two.", "%s.path says something else than healthcheck", title)
+	case s != "" && p.Type != lain.Web && len(p.Exposed) == 0:
+		r.fail(k, "Try: port: 8080", "%s.path needs a port to be asked on", title)
+	case s != "":
+		p.HealthPath = s
+	}
+}
+
+// time reads a duration from 1 s to a limit in seconds; 0 after an error.
+func (r *reader) time(v *node, what string, limit int64) time.Duration {
+	n, ok := r.seconds(v, what)
+	if ok && (n < 1 || n > limit) {
+		r.fail(v, "Try: "+lastWord(what)+": 60s", "%s must be from 1 to %d seconds", what, limit)
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }
 
 var healthPattern = regexp.MustCompile(`^/[A-Za-z0-9._~/?&=%+,:;@!*()-]{0,255}$`)

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -10,155 +9,191 @@ import (
 type section string
 
 const (
-	top     section = "the top level"
-	build   section = "build"
-	prepare section = "build.prepare"
-	release section = "release"
-	copying section = "release.copy"
-	tests   section = "test"
-	proc    section = "a proc"
-	health  section = "health"
-	check   section = "container_healthcheck"
-	options section = "container_healthcheck.options"
+	top      section = "the top level"
+	build    section = "build"
+	prepare  section = "build.prepare"
+	secret   section = "build.secrets"
+	release  section = "release"
+	copying  section = "release.copy"
+	tests    section = "test"
+	resource section = "use_resources"
+	proc     section = "a proc"
+	health   section = "health"
+	check    section = "container_healthcheck"
+	options  section = "container_healthcheck.options"
+	volume   section = "a volume"
+	backup   section = "a backup"
+	cloud    section = "cloud_volumes"
+	stream   section = "ports"
 )
 
 // known is a key of lain.yaml.
 type known struct {
-	in     section
-	name   string // "web.*" stands for every key that begins with "web."
-	served bool
-	lost   string // of a key not served: what will not happen, where silence would be dangerous
-	hint   string // of a key not served: what its absence means
+	in       section
+	name     string // "web.*" stands for every key that begins with "web."; "*" for any
+	takes    shape  // the values, as JSON Schema
+	about    string // what it says, one sentence without a full stop
+	required bool
+	later    bool   // it is read and checked, and not served yet
+	refused  bool   // of a key not served: without it the file makes no sense, so it is an error
+	lost     string // of a key not served: what will not happen, where silence would be dangerous
+	hint     string // of a key not served: what its absence means
 }
 
-// keys is all that lain.yaml may hold. What is served, what is warned of and what was probably meant by an
-// unknown key all follow from it.
-var keys = slices.Concat(
-	served(top, "appname", "build", "release", "test", "web", "web.*", "worker", "worker.*", "oneshot", "oneshot.*", "proc.*"),
-	served(build, "base", "prepare", "script", "build_arg"),
-	served(prepare, "version", "script", "keep", "build_arg", "inputs"),
-	served(release, "dest_base", "script", "copy"),
-	served(copying, "src", "dest"),
-	served(tests, "script"),
-	served(health, "deadline"),
-	served(check, "cmd", "options"),
-	served(options, "interval", "timeout", "retries"),
-	served(proc, "type", "image", "entrypoint", "cmd", "user", "workdir", "working_dir", "num_instances", "cpu",
-		"memory", "port", "setup_time", "kill_timeout", "healthcheck", "health", "env", "mountpoint", "https_only",
-		"secret_files", "secret_files_bypass", "container_healthcheck"),
-	[]known{
-		{in: top, name: "apptype"}, // app means nothing, resource is told of where it is read
-		{in: top, name: "giturl"},
-		{in: top, name: "notify"},
-		{in: top, name: "use_services", hint: "The services it names cannot be reached by their names."},
-		{in: top, name: "use_resources", hint: "No instance of a resource is made."},
-		{in: top, name: "cron.*", lost: "it will never run"},
-		{in: top, name: "portal.*", lost: "no other application can reach its service"},
-		{in: top, name: "service.*", lost: "neither the proc nor its portal will run"},
-		{in: build, name: "volumes", hint: "Each build begins without the files of the last one."},
-		{in: proc, name: "volumes", hint: "What is written there is lost with its container."},
-		{in: proc, name: "persistent_dirs", hint: "What is written there is lost with its container."},
-		{in: proc, name: "cloud_volumes", hint: "What is written there is lost with its container."},
-		{in: proc, name: "shared_volumes", hint: "What is written there is lost with its container."},
-		{in: proc, name: "ports", hint: "Nothing listens on these ports of the cluster."},
-		{in: proc, name: "logs"},
-		{in: proc, name: "labels"},
-		{in: proc, name: "filters"},
-		{in: proc, name: "stateful"},
-		{in: proc, name: "dns_search"},
-		{in: proc, name: "service_name"},
-		{in: proc, name: "allow_clients"},
-		{in: proc, name: "portal"},
-		{in: proc, name: "schedule"},
-	},
-)
+// keys is all that lain.yaml may hold. What is served, what is warned of, what was probably meant by an
+// unknown key, and the schema for editors all follow from it.
+var keys = []known{
+	{in: top, name: "appname", takes: word(appPattern), required: true, about: "the name of the application and of its host"},
+	{in: top, name: "apptype", takes: oneOf("app", "resource"), about: "resource makes it a template: others get instances of it"},
+	{in: top, name: "giturl", takes: scalars, later: true, about: "where the source is kept"},
+	{in: top, name: "build", takes: ref(build), required: true, about: "how the build image is made"},
+	{in: top, name: "release", takes: ref(release), about: "how the released image is made from the build image"},
+	{in: top, name: "test", takes: ref(tests), about: "how the build image is tested"},
+	{in: top, name: "notify", takes: anyMap, later: true, about: "where news of the application go: slack, bearychat"},
+	{in: top, name: "use_services", takes: mapOf(oneOrMore(scalars)), later: true, about: "services of other applications: application to names of services",
+		hint: "The services it names cannot be reached by their names."},
+	{in: top, name: "use_resources", takes: mapOf(ref(resource)), later: true, about: "instances of template applications, with their values",
+		hint: "No instance of a resource is made."},
+	{in: top, name: "web", takes: ref(proc), about: "short for web.web"},
+	{in: top, name: "web.*", takes: ref(proc), about: "a proc that answers HTTP"},
+	{in: top, name: "worker", takes: ref(proc), about: "short for worker.worker"},
+	{in: top, name: "worker.*", takes: ref(proc), about: "a proc that runs on"},
+	{in: top, name: "oneshot", takes: ref(proc), about: "short for oneshot.oneshot"},
+	{in: top, name: "oneshot.*", takes: ref(proc), about: "a proc that runs to its end before the others of a release start"},
+	{in: top, name: "proc.*", takes: ref(proc), about: "a proc of the type it names"},
+	{in: top, name: "service.*", takes: ref(proc), about: "a proc, and the portal through which other applications reach it"},
+	{in: top, name: "portal", takes: ref(proc), later: true, lost: "no other application can reach its service", about: "short for portal.portal"},
+	{in: top, name: "portal.*", takes: ref(proc), later: true, lost: "no other application can reach its service", about: "the way into a service for other applications"},
+	{in: top, name: "cron", takes: ref(proc), later: true, lost: "it will never run", about: "short for cron.cron"},
+	{in: top, name: "cron.*", takes: ref(proc), later: true, lost: "it will never run", about: "a proc that runs to its end at the times of its schedule"},
 
-func served(in section, names ...string) []known {
-	var ks []known
-	for _, name := range names {
-		ks = append(ks, known{in: in, name: name, served: true})
+	{in: build, name: "base", takes: scalars, required: true, about: "the image the build begins from"},
+	{in: build, name: "prepare", takes: either(ref(prepare), scripts), about: "what is kept from one push to the next"},
+	{in: build, name: "script", takes: scripts, about: "lines of shell, each in a shell of its own in /lain/app"},
+	{in: build, name: "build_arg", takes: listOf(word(argPattern)), about: "NAME=VALUE for the scripts"},
+	{in: build, name: "volumes", takes: listOf(word("^/")), later: true, about: "absolute paths whose files are kept from build to build",
+		hint: "Each build begins without the files of the last one."},
+	{in: build, name: "secrets", takes: listOf(either(scalars, ref(secret))), later: true, about: "secrets the scripts see as files in memory",
+		hint: "The scripts do not see them."},
+	{in: build, name: "dockerfile", takes: scalars, later: true, refused: true, about: "the path of a Dockerfile to build with, in place of base, prepare and script",
+		hint: "Leave it out, and write build.base and build.script."},
+	{in: build, name: "target", takes: scalars, later: true, about: "the stage of the Dockerfile to build"},
+
+	{in: prepare, name: "version", takes: shape{"type": []string{"string", "integer", "boolean"}, "pattern": `^\s*[a-zA-Z0-9]{1,64}\s*$`}, about: "a word that makes it anew when it changes"},
+	{in: prepare, name: "script", takes: scripts, about: "lines of shell, each in a shell of its own in /lain/app"},
+	{in: prepare, name: "keep", takes: listOf(scalars), about: "names at the top of the tree that stay after the scripts"},
+	{in: prepare, name: "build_arg", takes: listOf(word(argPattern)), about: "NAME=VALUE for the scripts"},
+	{in: prepare, name: "inputs", takes: listOf(scalars), about: "paths of the tree that make it anew when they change; by default the lock files"},
+
+	{in: secret, name: "name", takes: word(secretPattern), required: true, about: "the name of the secret"},
+	{in: secret, name: "target", takes: word("^/"), about: "the file the scripts see; by default /run/secrets/NAME"},
+
+	{in: release, name: "dest_base", takes: scalars, about: "the image to copy onto"},
+	{in: release, name: "script", takes: scripts, about: "lines of shell that run on the build image before anything is copied"},
+	{in: release, name: "copy", takes: listOf(either(scalars, ref(copying))), about: "what is copied from the build image"},
+	{in: copying, name: "src", takes: scalars, required: true, about: "a path of the build image; globs and $NAMES count"},
+	{in: copying, name: "dest", takes: scalars, about: "where it goes; by default src"},
+	{in: tests, name: "script", takes: scripts, about: "lines of shell that run on the build image"},
+
+	{in: resource, name: "services", takes: oneOrMore(scalars), required: true, about: "names of the services that are used"},
+	{in: resource, name: "*", takes: shape{}, about: "a value for the template"},
+
+	{in: proc, name: "type", takes: oneOf(procTypes...), about: "counts in proc.NAME and service.NAME only"},
+	{in: proc, name: "image", takes: scalars, about: "an image to run in place of the released one"},
+	{in: proc, name: "entrypoint", takes: commands, about: "in place of the image's own"},
+	{in: proc, name: "cmd", takes: commands, about: "the command; text is split at white space, without quotes"},
+	{in: proc, name: "env", takes: listOf(word(`^[^=\s]([^=]*[^=\s])?=`)), about: "NAME=VALUE; no place for secrets"},
+	{in: proc, name: "user", takes: scalars, about: "user or user:group"},
+	{in: proc, name: "workdir", takes: word("^(/|$)"), about: "an absolute path"},
+	{in: proc, name: "working_dir", takes: word("^(/|$)"), about: "the same as workdir, which wins"},
+	{in: proc, name: "dns_search", takes: listOf(scalars), later: true, about: "domains in which names are looked up"},
+	{in: proc, name: "num_instances", takes: numbers(0, maxInstances), about: "how many run at once"},
+	{in: proc, name: "cpu", takes: numbers(0, maxCPULevel), about: "a share of the machine; 0: no limit"},
+	{in: proc, name: "memory", takes: sizes, about: "the limit of memory: 256m, 1.5g"},
+	{in: proc, name: "port", takes: shape{"type": []string{"integer", "string", "object", "array"}}, about: "the port it listens on; web: 80"},
+	{in: proc, name: "ports", takes: shape{"type": []string{"string", "object"}}, later: true, about: "ports of the cluster that lead to it: SRC:DST/PROTOCOL",
+		hint: "Nothing listens on these ports of the cluster."},
+	{in: proc, name: "labels", takes: oneOrMore(word(`^[\s\S]*:`)), later: true, about: "KEY:VALUE for its containers"},
+	{in: proc, name: "filters", takes: oneOrMore(word(filterPattern.String())), later: true, about: "on which nodes it may run"},
+	{in: proc, name: "stateful", takes: truths, later: true, about: "never moved from a lost node by itself"},
+	{in: proc, name: "setup_time", takes: times, about: "how long it takes to start, 0 to 120 seconds"},
+	{in: proc, name: "kill_timeout", takes: times, about: "from SIGTERM to SIGKILL, 10 to 60 seconds"},
+	{in: proc, name: "healthcheck", takes: scalars, about: "the path of a URL that answers when it is healthy"},
+	{in: proc, name: "container_healthcheck", takes: ref(check), about: "a command that tells whether it is healthy"},
+	{in: proc, name: "health", takes: ref(health), about: "when an instance is healthy, and how long it may take"},
+	{in: proc, name: "volumes", takes: listOf(either(scalars, mapOf(ref(volume)))), later: true, about: "directories and files that outlive a container",
+		hint: "What is written there is lost with its container."},
+	{in: proc, name: "persistent_dirs", takes: listOf(either(scalars, mapOf(ref(volume)))), later: true, about: "the same as volumes, and wins",
+		hint: "What is written there is lost with its container."},
+	{in: proc, name: "cloud_volumes", takes: ref(cloud), later: true, about: "directories on storage that all nodes share",
+		hint: "What is written there is lost with its container."},
+	{in: proc, name: "shared_volumes", takes: mapOf(listOf(scalars)), later: true, about: "SOURCE:TARGET of a storage that applications share",
+		hint: "What is written there is lost with its container."},
+	{in: proc, name: "logs", takes: listOf(word("^[^/]")), later: true, about: "files below /lain/logs that are collected"},
+	{in: proc, name: "secret_files", takes: listOf(scalars), about: "files from the vault; relative ones are below /lain/app"},
+	{in: proc, name: "secret_files_bypass", takes: truths, about: "deploy although the vault lacks some of them"},
+	{in: proc, name: "mountpoint", takes: listOf(scalars), about: "hosts and paths it answers at"},
+	{in: proc, name: "https_only", takes: truths, about: "plain HTTP is redirected"},
+	{in: proc, name: "service_name", takes: scalars, about: "of a portal: the service it leads to"},
+	{in: proc, name: "allow_clients", takes: oneOrMore(scalars), about: "of a portal: the applications that may use it"},
+	{in: proc, name: "portal", takes: ref(proc), about: "of a service: its portal"},
+	{in: proc, name: "schedule", takes: scalars, about: "of a cron proc: five fields as in crontab"},
+
+	{in: health, name: "deadline", takes: times, about: "to become healthy after setup_time, 1 to 3600 seconds"},
+	{in: health, name: "interval", takes: times, about: "from one question to the next, 1 to 3600 seconds"},
+	{in: health, name: "path", takes: scalars, about: "the same as healthcheck, for any proc with a port"},
+	{in: health, name: "command", takes: scalars, about: "a line of shell that ends with 0 when it is healthy"},
+	{in: check, name: "cmd", takes: scalars, about: "a line of shell that ends with 0 when it is healthy; none: never asked"},
+	{in: check, name: "options", takes: ref(options), about: "how often it is asked"},
+	{in: options, name: "interval", takes: times, about: "from one question to the next, at least 10 seconds"},
+	{in: options, name: "timeout", takes: times, about: "for an answer, at least 3 seconds"},
+	{in: options, name: "retries", takes: numbers(minRetries, maxRetries), about: "failures in a row that make it unhealthy"},
+	{in: volume, name: "backup_full", takes: ref(backup), about: "whole copies"},
+	{in: volume, name: "backup_increment", takes: ref(backup), about: "copies of what changed"},
+	{in: backup, name: "schedule", takes: scalars, about: "five fields as in crontab"},
+	{in: backup, name: "expire", takes: word(agePattern.String()), about: "how long a copy is kept: a number and m, h or d"},
+	{in: backup, name: "pre_run", takes: scalars, about: "a command in the container before a copy is made"},
+	{in: backup, name: "post_run", takes: scalars, about: "a command in the container after a copy was made"},
+	{in: cloud, name: "type", takes: oneOf("multi", "single"), about: "a directory for each instance, or one for all"},
+	{in: cloud, name: "dirs", takes: listOf(scalars), about: "paths; relative ones are below /lain/app"},
+	{in: stream, name: "srcport", takes: numbers(minStream, maxStream), about: "the port of the cluster"},
+	{in: stream, name: "dstport", takes: numbers(1, 65535), about: "the port of the proc"},
+	{in: stream, name: "proto", takes: oneOf("tcp", "udp"), about: "the protocol"},
+}
+
+// index is the table by section and name.
+var index = func() map[section]map[string]known {
+	byName := map[section]map[string]known{}
+	for _, k := range keys {
+		if byName[k.in] == nil {
+			byName[k.in] = map[string]known{}
+		}
+		byName[k.in][k.name] = k
 	}
-	return ks
-}
+	return byName
+}()
 
 // lookup finds a key of a section: by its name, or by what stands before its first dot.
 func lookup(in section, name string) (known, bool) {
-	stem, _, dotted := strings.Cut(name, ".")
-	for _, k := range keys {
-		if k.in == in && (k.name == name || dotted && k.name == stem+".*") {
+	if k, ok := index[in][name]; ok && !strings.HasSuffix(name, "*") {
+		return k, true
+	}
+	if stem, _, dotted := strings.Cut(name, "."); dotted {
+		if k, ok := index[in][stem+".*"]; ok {
 			return k, true
 		}
 	}
-	return known{}, false
+	k, ok := index[in]["*"]
+	return k, ok
 }
 
 // notServed is the sentence for a key that has no effect yet.
 func (k known) notServed(name string) string {
-	if k.lost != "" {
+	switch {
+	case k.refused:
+		return show(name) + " is not served yet, and nothing can be done without it"
+	case k.lost != "":
 		return fmt.Sprintf("%s is not served yet: %s", show(name), k.lost)
 	}
 	return show(name) + " is not served yet and is ignored"
-}
-
-// unknown is the sentence for a key that is nobody's: what was probably meant, or where it belongs.
-func unknown(in section, title, name string) string {
-	s := fmt.Sprintf("%s has no key %s, so it is ignored", title, show(name))
-	if meant := nearest(in, name); meant != "" {
-		return s + ": did you mean " + meant + "?"
-	}
-	for _, other := range []section{top, build, prepare, release, proc} {
-		if _, ok := lookup(other, name); ok {
-			return fmt.Sprintf("%s: it is a key of %s", s, other)
-		}
-	}
-	return s
-}
-
-// nearest is the key of a section that a misspelt one was meant to be, or "".
-func nearest(in section, name string) string {
-	if len(name) > 64 {
-		return ""
-	}
-	stem, rest, dotted := strings.Cut(name, ".")
-	best, bestDistance := "", 3
-	for _, k := range keys {
-		wanted, wild := strings.CutSuffix(k.name, ".*")
-		if k.in != in || wild != dotted {
-			continue
-		}
-		if d := distance(strings.ToLower(stem), wanted); d < bestDistance && 2*d < len(wanted) {
-			best, bestDistance = wanted, d
-		}
-	}
-	if best != "" && dotted && rest != "" {
-		best += "." + strings.ToLower(rest)
-	}
-	if best == "" {
-		return ""
-	}
-	return show(best)
-}
-
-// distance is how many letters must be put in, left out, changed or swapped with their neighbour to make b
-// of a (optimal string alignment).
-func distance(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		last[j] = j
-	}
-	for i := range len(a) {
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

@@ -13,7 +13,14 @@ type Manifest struct {
 	Build   Build
 	Release *Release // nil: the build image is released as it is
 	Test    *Test    // nil: nothing to test
-	Procs   []Proc   // as written; only those of a type that is served
+	Procs   []Proc   // in the order of the file; only those of a type that is served
+
+	Others       []Proc        // those of a type that is not served yet: portal and cron
+	Template     bool          // apptype: resource; values with {{ are in Templates and count as not written
+	GitURL       string        // "": not written
+	Notify       []Setting     // slack, bearychat, ...
+	UseServices  []UseService  // in the order of the file
+	UseResources []UseResource // in the order of the file
 
 	src      *source
 	nameLine int
@@ -24,12 +31,17 @@ func (m *Manifest) NameLine() int { return m.nameLine }
 
 // Build says how the build image is made.
 type Build struct {
-	Base     string   // image reference, as written
-	Script   []string // entries as written; each runs in a shell of its own
-	Prepare  *Prepare // nil: none
-	Args     []string // K=V
-	Line     int      // of the key build
-	BaseLine int      // of its base
+	Base           string        // image reference, as written
+	Script         []string      // entries as written; each runs in a shell of its own
+	Prepare        *Prepare      // nil: none
+	Args           []string      // K=V
+	Volumes        []string      // absolute and clean; not served yet
+	Secrets        []BuildSecret // not served yet
+	Dockerfile     string        // path in the tree; "": none. With one there is no Base, Prepare or Script; not served yet
+	Target         string        // stage of the Dockerfile; "": the last; not served yet
+	Line           int           // of the key build
+	DockerfileLine int           // 0: not written
+	BaseLine       int           // of its base
 }
 
 // Prepare is the part of a build that is kept from one push to the next.
@@ -71,13 +83,14 @@ type Proc struct {
 	Entrypoint  []string      // nil: the image's
 	Cmd         []string      // nil: the image's
 	Env         []string      // K=V, in the order written
-	Instances   int           // 0..1000; 1 when not written
+	Instances   int           // 0..500; 1 when not written
 	MemoryBytes int64         // limit; 0: not written
 	CPULevel    int           // LAIN's share 0..8; 0: no limit
-	Port        int           // 0: none; 80 for a web proc that names none
+	Port        int           // the first of Exposed if it is TCP; 0: none; 80 for a web proc that names none
+	Exposed     []Exposed     // all that port names
 	User        string        // "": the image's
 	Workdir     string        // absolute; "": the image's
-	HealthPath  string        // begins with "/"; "": none; web procs only
+	HealthPath  string        // begins with "/"; "": none; only where there is a port
 	SetupTime   time.Duration // 0..120 s
 	KillTimeout time.Duration // 10..60 s; 10 s when not written
 	Deadline    time.Duration // to be healthy after SetupTime; 0: not written
@@ -86,12 +99,29 @@ type Proc struct {
 
 	SecretFiles       []SecretFile     // in the order written, each path once
 	SecretFilesBypass bool             // deploy although the vault lacks some of SecretFiles
-	ContainerHealth   *ContainerHealth // nil: not written
+	ContainerHealth   *ContainerHealth // nil: neither container_healthcheck nor health says anything
+
+	// What is read and checked, and not served yet.
+
+	StreamPorts   []StreamPort   // ports of the cluster
+	Labels        []Label        // each key once
+	Filters       []string       // with LAIN's default filled in; nil: any node
+	Stateful      bool           // stays with its node even if that is lost
+	DNSSearch     []string       // as written, without the application's own
+	Volumes       []Volume       // each path once
+	CloudVolumes  *CloudVolumes  // nil: none
+	SharedVolumes []SharedVolume // ein-plus
+	Logs          []string       // names below /lain/logs, each once
+	ServiceName   string         // portals only
+	AllowClients  []string       // portals only: applications; "**": all
+	Schedule      string         // cron procs only
+	Templates     []Template     // of a Manifest that is a template
 
 	Line      int // of the section
 	ImageLine int // of image; 0: not written
 
 	mounts []place // of each Mountpoint
+	memory string  // as written
 }
 
 // place is a position in the file.

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,15 +52,12 @@ func (r *reader) clamped(v *node, what string, n, low, high int64) int64 {
 	return c
 }
 
-// seconds reads a duration: a number of seconds, or text like 90s or 1m30s. It is rounded up to seconds.
+// seconds reads a duration: a number of seconds, or text like 90s, 1m30s or "2 minutes". It is rounded up to
+// seconds.
 func (r *reader) seconds(v *node, what string) (int64, bool) {
-	if v.kind == text {
-		if d, err := time.ParseDuration(strings.TrimSpace(v.text)); err == nil {
-			s := int64(d / time.Second)
-			if d%time.Second > 0 {
-				s++
-			}
-			return s, true
+	if v.kind == text || v.kind == fraction {
+		if d, ok := span(v.text); ok {
+			return int64((d + time.Second - 1) / time.Second), true
 		}
 		if _, err := strconv.ParseInt(strings.TrimSpace(v.text), 10, 64); err != nil {
 			r.fail(v, "Try: "+lastWord(what)+": 30", "%s must be a number of seconds or a time like 90s, and this is %s", what, show(v.text))
@@ -67,6 +65,29 @@ func (r *reader) seconds(v *node, what string) (int64, bool) {
 		}
 	}
 	return r.whole(v, what)
+}
+
+var spanPattern = regexp.MustCompile(`^([0-9]{1,6}(?:\.[0-9]{1,3})?)[ \t]*([a-z]*)$`)
+
+// spanUnits are those of the words that ein-plus took, by their first letter.
+var spanUnits = map[string]time.Duration{"": time.Second, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour}
+
+var spanWords = []string{"", "s", "sec", "secs", "second", "seconds", "m", "min", "mins", "minute", "minutes",
+	"h", "hour", "hours", "d", "day", "days", "w", "week", "weeks"}
+
+// span reads a time in Go's form, or a number with a word. Less than nothing, and more than a year, is none.
+func span(s string) (time.Duration, bool) {
+	s = strings.ToLower(strings.TrimSpace(s))
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		m := spanPattern.FindStringSubmatch(s)
+		if m == nil || !slices.Contains(spanWords, m[2]) {
+			return 0, false
+		}
+		number, _ := strconv.ParseFloat(m[1], 64)
+		d = time.Duration(number * float64(spanUnits[m[2][:min(1, len(m[2]))]]))
+	}
+	return d, d >= 0 && d <= 366*24*time.Hour
 }
 
 var sizePattern = regexp.MustCompile(`^([0-9]{1,12})(\.[0-9]{1,3})?([kmgt]?)(i?b)?$`)

@@ -45,7 +45,11 @@ func (r *reader) manifest(root *node) *Manifest {
 		"release": func(k, v *node) { m.Release = r.release(k, v) },
 		"test":    func(k, v *node) { m.Test = r.test(k, v) },
 
-		"use_resources": func(_, v *node) { r.useResources(v) },
+		"apptype":       func(_, v *node) {}, // read before all others: it changes how they are read
+		"giturl":        func(_, v *node) { m.GitURL, _ = r.text(v, "giturl") },
+		"notify":        func(_, v *node) { m.Notify = r.settings(v, "notify") },
+		"use_services":  func(_, v *node) { m.UseServices = r.useServices(v) },
+		"use_resources": func(_, v *node) { m.UseResources = r.useResources(v) },
 	}
 	for _, k := range keys {
 		if _, taken := take[k.name]; k.in == top && !taken && isProcKey(k.name) {
@@ -56,7 +60,7 @@ func (r *reader) manifest(root *node) *Manifest {
 	if root.kind != dict {
 		return m
 	}
-	m.Procs = procs.found
+	m.Procs, m.Others, m.Template = procs.found, procs.others, r.template
 	r.together(m, root)
 	return m
 }
@@ -85,7 +89,7 @@ func (r *reader) appType(root *node) {
 		r.template = true
 		r.later(v, "apptype resource is not served yet: no application gets an instance of its own of it", "")
 	default:
-		r.fail(v, "Try: apptype: app, or leave it out", "apptype must be app or resource, and this is %s", show(v.text))
+		r.warn(v, "apptype must be app or resource: %s is taken for app", show(v.text))
 	}
 }
 

@@ -1,8 +1,11 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"slices"
 	"strings"
@@ -20,6 +23,10 @@ func TestParse_refusesBombsInASentence(t *testing.T) {
 		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d,", i), 10))
 	}
 	long := head + "a: &a " + strings.Repeat("x", 100_000) + "\nb: [" + strings.Repeat("*a,", 100) + "]\n"
+	procs := ""
+	for i := range maxProcs + 1 {
+		procs += fmt.Sprintf("worker.n%d:\n", i)
+	}
 	cases := map[string]struct{ data, want string }{
 		"aliases":       {laughs, "with its aliases written out"},
 		"long aliases":  {long, "with its aliases written out"},
@@ -29,6 +36,7 @@ func TestParse_refusesBombsInASentence(t *testing.T) {
 		"many values":   {head + "a:\n" + strings.Repeat("- b\n", maxValues), "more than 20000 values"},
 		"not UTF-8":     {head + "a: \xff\n", "is not UTF-8"},
 		"control bytes": {head + "a: \x00\n", "this is not YAML"},
+		"many procs":    {head + procs, "worker.n100 is one proc too many"},
 		"loop":          {head + "a: &a {<<: *a}\n", "something that holds it"},
 	}
 	for name, c := range cases {
@@ -69,12 +77,12 @@ func TestParse_longLinesAreCut(t *testing.T) {
 }
 
 func TestFindings_errIsTheFirstError(t *testing.T) {
-	_, found := Parse("lain.yaml", []byte(head+"nokey: 1\nweb: {port: 0}\nworker: {cpu: x}\n"))
+	_, found := Parse("lain.yaml", []byte(head+"nokey: 1\nweb: {port: x}\nworker: {cpu: x}\n"))
 	var f *fault.Fault
 	if !errors.As(found.Err(), &f) {
 		t.Fatalf("%v is not a fault", found.Err())
 	}
-	if f.Kind != fault.Invalid || f.File != "lain.yaml" || f.Line != 4 || f.Column != 13 || f.Excerpt != "web: {port: 0}" || f.Hint == "" {
+	if f.Kind != fault.Invalid || f.File != "lain.yaml" || f.Line != 4 || f.Column != 13 || f.Excerpt != "web: {port: x}" || f.Hint == "" {
 		t.Errorf("got %+v", f)
 	}
 	if n := len(found.Only(Error)); n != 2 {
@@ -107,6 +115,10 @@ func TestManifest_atShowsTheLine(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{head, head + "web:\n", head + "web: {env: [\"A=\\0\"], mountpoint: [a/b, /c]}\n",
 		head + "worker: &a {cmd: x, <<: {port: 1}}\nworker.b: *a\n", "a: &a [*a]", "? [a]\n: b", "\xef\xbb\xbfappname: x", "- !!binary x",
+		head + "cron: {schedule: \"*/5 1-2,3 * jan mon\"}\nservice.a: {portal: {allow_clients: [b]}}\nuse_services: {a: b}\nnotify: {a: [1.5, .inf, 2016-09-13]}\n",
+		head + "web: {ports: {\"9500:1/udp\": {proto: tcp}}, labels: [a:b:c], filters: [\"affinity:a!=~b\"], logs: [a], cloud_volumes: {dirs: [a]}, shared_volumes: {g: [\"a:/b\"]}}\n",
+		head + "web: {volumes: [{/a/: {backup_full: {schedule: \"@daily\", expire: 3d, pre_run: x}}}, /b: ], dns_search: [a.b], stateful: 1, health: {path: x, interval: 2 minutes}}\n",
+		"appname: a\napptype: resource\nbuild: {base: b, secrets: [c, {name: d, target: /e}], volumes: [/f], target: g}\nworker: {cmd: \"{{ x }}\", memory: \"{{\"}\n",
 		head + "web: {secret_files: [../x, /a//b/, 1], container_healthcheck: {cmd: \"a\\0\", options: {retries: 9}}}\n",
 		head + "oneshot: {ports: 9500:1/udp}\nservice.x: {portal: {}}\nuse_resources: {a: {services: [b]}}\n"} {
 		f.Add([]byte(seed))
@@ -122,8 +134,11 @@ func FuzzParse(f *testing.F) {
 		if m == nil {
 			return
 		}
-		for _, p := range m.Procs {
+		for _, p := range slices.Concat(m.Procs, m.Others) {
 			checkProc(t, p)
+		}
+		if shown := Show(m, "example.test"); !json.Valid(shown) || !bytes.Equal(shown, Show(m, "example.test")) {
+			t.Errorf("shown as %s", shown)
 		}
 		routes, _ := m.Routes([]string{"example.test"})
 		for _, r := range routes {
@@ -154,14 +169,43 @@ func checkProc(t *testing.T, p Proc) {
 		}
 	}
 	for _, f := range p.SecretFiles {
-		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || badSecretPath(f.Path) != "" || strings.ContainsAny(f.Path, "\x00\n\r\x1b") {
+		if f.Path.Validate() != nil {
 			t.Errorf("secret file %q", f.Path)
 		}
 	}
-	if h := p.ContainerHealth; h != nil && (strings.ContainsAny(h.Cmd, "\x00\n\r\x1b") || h.Interval < 10*time.Second || h.Timeout < 3*time.Second || h.Retries < 3) {
+	for _, v := range p.Volumes {
+		if !path.IsAbs(v.Path) || path.Clean(v.Path) != v.Path || strings.ContainsAny(v.Path+v.Written, "\x00\n\r\x1b") {
+			t.Errorf("volume %q", v.Path)
+		}
+	}
+	for _, port := range p.StreamPorts {
+		if port.Src < minStream || port.Src > maxStream || port.Dst < 1 || port.Dst > 65535 || port.Protocol != "tcp" && port.Protocol != "udp" {
+			t.Errorf("port %+v", port)
+		}
+	}
+	for _, s := range slices.Concat(p.Logs, p.Filters, p.DNSSearch, []string{p.Schedule, p.ServiceName}) {
+		if strings.ContainsAny(s, "\x00\n\r\x1b") {
+			t.Errorf("control characters in %q", s)
+		}
+	}
+	if h := p.ContainerHealth; h != nil && (strings.ContainsAny(h.Cmd, "\x00\n\r\x1b") || h.Interval < time.Second || h.Timeout < 3*time.Second || h.Retries < 3) {
 		t.Errorf("container health %+v", h)
 	}
 	if p.Name == "" || p.Instances < 0 || p.Port < 0 || p.Port > 65535 || p.MemoryBytes < 0 || p.KillTimeout < 10*time.Second {
 		t.Errorf("proc %+v", p)
+	}
+}
+
+// A file with all keys, and as long as the longest real ones.
+func BenchmarkParse(b *testing.B) {
+	data, err := os.ReadFile("testdata/every-key-served.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if m, found := Parse("lain.yaml", data); m == nil {
+			b.Fatal(found.Err())
+		}
 	}
 }

@@ -1,8 +1,10 @@
 package manifest
 
 import (
+	"cmp"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +13,7 @@ import (
 
 // The limits of what a proc may ask for.
 const (
-	maxInstances = 1000
+	maxInstances = lain.MostInstances
 	maxCPULevel  = 8
 	maxSetup     = 120 // seconds (LAIN 1.6)
 	minKill      = 10
@@ -26,6 +28,7 @@ func (r *procReader) proc(key, v *node, p *Proc) {
 	p.Instances, p.KillTimeout = 1, minKill*time.Second
 	is := func(name string) string { return label + "." + name }
 	var workingDir string
+	var dirs []Volume
 	r.section(proc, label, v, takers{
 		"type":          func(k, v *node) { r.strayType(key, k) },
 		"image":         func(_, v *node) { p.Image, p.ImageLine = r.image(v, is("image")), v.line },
@@ -36,66 +39,152 @@ func (r *procReader) proc(key, v *node, p *Proc) {
 		"working_dir":   func(_, v *node) { workingDir = r.workdir(v, is("working_dir")) },
 		"num_instances": func(_, v *node) { r.instances(v, is("num_instances"), p) },
 		"cpu":           func(_, v *node) { p.CPULevel = r.cpu(v, is("cpu")) },
-		"memory":        func(_, v *node) { p.MemoryBytes = r.size(v, is("memory")) },
-		"port":          func(_, v *node) { p.Port = r.port(v, is("port")) },
+		"memory":        func(_, v *node) { p.MemoryBytes, p.memory = r.size(v, is("memory")), strings.TrimSpace(v.text) },
+		"port":          func(_, v *node) { p.Exposed = r.ports(v, is("port")) },
 		"setup_time":    func(_, v *node) { p.SetupTime = r.grace(v, is("setup_time"), 0, maxSetup) },
 		"kill_timeout":  func(_, v *node) { p.KillTimeout = r.grace(v, is("kill_timeout"), minKill, maxKill) },
 		"env":           func(_, v *node) { p.Env = r.env(v, is("env")) },
-		"health":        func(_, v *node) { p.Deadline = r.health(v, label) },
-		"healthcheck":   r.webOnly(p, func(v *node) { p.HealthPath = r.healthPath(v, is("healthcheck")) }),
-		"https_only":    r.webOnly(p, func(v *node) { p.HTTPSOnly = r.flag(v, is("https_only")) }),
-		"mountpoint":    r.webOnly(p, func(v *node) { r.mountpoint(v, label, p) }),
-
-		"ports":           func(_, v *node) { r.streamPorts(v) },
-		"labels":          func(_, v *node) { r.labels(v) },
-		"filters":         func(_, v *node) { r.filters(v) },
-		"volumes":         func(_, v *node) { r.volumes(v) },
-		"persistent_dirs": func(_, v *node) { r.volumes(v) },
-		"cloud_volumes":   func(_, v *node) { r.cloudVolumes(v) },
-		"logs":            func(_, v *node) { r.logs(v) },
+		"healthcheck":   r.only(p, func(_, v *node) { p.HealthPath = r.healthPath(v, is("healthcheck")) }, lain.Web),
+		"https_only":    r.only(p, func(_, v *node) { p.HTTPSOnly = r.flag(v, is("https_only")) }, lain.Web),
+		"mountpoint":    r.only(p, func(_, v *node) { r.mountpoint(v, label, p) }, lain.Web),
+		"health":        func(k, v *node) {}, // reads what others have read: after them
 
 		"secret_files":          func(_, v *node) { p.SecretFiles = r.secretFiles(v, is("secret_files")) },
 		"secret_files_bypass":   func(_, v *node) { p.SecretFilesBypass = r.truthy(v, is("secret_files_bypass")) },
 		"container_healthcheck": func(k, v *node) { p.ContainerHealth = r.containerHealth(k, v, is("container_healthcheck")) },
+
+		"ports":           func(_, v *node) { p.StreamPorts = r.streamPorts(v) },
+		"labels":          func(_, v *node) { p.Labels = r.labels(v) },
+		"filters":         func(k, v *node) {}, // its absence says something: see below
+		"stateful":        func(_, v *node) { p.Stateful = r.truthy(v, is("stateful")) },
+		"dns_search":      func(_, v *node) { p.DNSSearch = r.domains(v) },
+		"volumes":         func(_, v *node) { p.Volumes = r.volumes(v, is("volumes")) },
+		"persistent_dirs": func(_, v *node) { dirs = r.volumes(v, is("persistent_dirs")) },
+		"cloud_volumes":   func(k, v *node) { p.CloudVolumes = r.cloudVolumes(k, v) },
+		"shared_volumes":  func(_, v *node) { p.SharedVolumes = r.sharedVolumes(v) },
+		"logs":            func(_, v *node) { p.Logs = r.logs(v) },
+		"service_name":    r.only(p, func(_, v *node) { p.ServiceName, _ = r.text(v, is("service_name")) }, portal),
+		"allow_clients":   r.only(p, func(_, v *node) { p.AllowClients = r.clients(v) }, portal),
+		"schedule":        r.only(p, func(_, v *node) { p.Schedule = r.schedule(v, is("schedule")) }, cron),
+		"portal":          func(k, _ *node) { r.strayPortal(key, k) },
 	})
-	if p.Workdir == "" {
-		p.Workdir = workingDir
-	}
+	p.Filters = r.filters(v)
+	p.Workdir = cmp.Or(p.Workdir, workingDir)
+	p.Volumes = r.persistent(v, p.Volumes, dirs)
+	r.health(v.get("health"), label, p)
 	r.complete(key, v, p, label)
+}
+
+// persistent chooses between the two names of volumes: persistent_dirs wins unless it is empty.
+func (r *procReader) persistent(section *node, volumes, dirs []Volume) []Volume {
+	v := section.get("persistent_dirs")
+	if v == nil || v.empty() {
+		return volumes
+	}
+	if len(volumes) > 0 {
+		r.warn(v, "persistent_dirs is another name of volumes: volumes is ignored")
+	}
+	return dirs
 }
 
 // complete fills in what depends on the type, and asks for what a type must have.
 func (r *procReader) complete(key, v *node, p *Proc, label string) {
+	if r.template {
+		p.Templates = templates(v)
+	}
+	if p.Type == lain.Web && len(p.Exposed) == 0 {
+		p.Exposed = []Exposed{{webPort, "tcp"}}
+	}
+	if len(p.Exposed) > 0 && p.Exposed[0].Protocol == "tcp" {
+		p.Port = p.Exposed[0].Number
+	}
 	switch p.Type {
 	case lain.Web:
-		if p.Port == 0 {
-			p.Port = webPort
-		}
 		if len(p.Mountpoint) == 0 && p.Name != "web" && p.Name != "" {
 			r.fail(key, "Only the proc named web gets one by itself. Try: mountpoint: [/"+string(p.Name)+"]", "%s has no mountpoint", label)
 		}
 	case portal:
-		if s := v.get("service_name"); s == nil || s.kind == null {
+		if len(p.AllowClients) == 0 {
+			p.AllowClients = []string{everyClient}
+		}
+		if s := v.get("service_name"); (s == nil || s.kind == null) && p.ServiceName == "" {
 			r.fail(key, "Try: service_name: "+strings.TrimPrefix(string(p.Name), "portal-"), "%s has no service_name", label)
 		}
-	case service:
-		if inner := v.get("portal"); inner == nil || inner.kind != dict {
-			r.fail(key, "Try: portal: {cmd: ./proxy, port: 8080}", "%s has no portal", label)
+	case cron:
+		if p.Schedule == "" && v.get("schedule") == nil {
+			r.fail(key, "Try: schedule: \"30 0 * * *\"", "%s has no schedule", label)
 		}
 	}
 }
 
-// webOnly wraps the taker of a key that says nothing for other procs.
-func (r *procReader) webOnly(p *Proc, take func(v *node)) func(k, v *node) {
+// everyClient is what allow_clients is where it is not written.
+const everyClient = "**"
+
+// clients reads the name of an application, or a list of them.
+func (r *reader) clients(v *node) []string {
+	var clients []string
+	for _, item := range r.words(v, "allow_clients") {
+		clients = append(clients, item.text)
+	}
+	return clients
+}
+
+// Template is a key of a proc whose value the client of a resource fills in.
+type Template struct {
+	Key, Text string
+	Line      int
+}
+
+func templates(section *node) []Template {
+	var found []Template
+	for _, p := range section.pairs {
+		if isTemplate(p.value) {
+			found = append(found, Template{Key: p.key.text, Text: p.value.text, Line: p.key.line})
+		}
+	}
+	return found
+}
+
+func isTemplate(v *node) bool { return v.scalar() && strings.Contains(v.text, "{{") }
+
+// only wraps the taker of a key that says nothing for procs of other types.
+func (r *procReader) only(p *Proc, take func(k, v *node), types ...lain.ProcType) func(k, v *node) {
 	return func(k, v *node) {
-		if p.Type == lain.Web {
-			take(v)
+		if slices.Contains(types, p.Type) {
+			take(k, v)
 			return
 		}
 		if !r.quiet {
 			r.warn(k, "%s has no effect on a proc of type %s", show(k.text), p.Type)
 		}
 	}
+}
+
+// strayPortal warns of a portal anywhere but in a service.
+func (r *procReader) strayPortal(section, key *node) {
+	if stem, _, _ := strings.Cut(section.text, "."); stem != string(service) {
+		r.warn(key, "portal has no effect here: it belongs into a section service.NAME")
+	}
+}
+
+func (r *reader) domains(v *node) []string {
+	var domains []string
+	for _, item := range r.texts(v, "dns_search") {
+		if bad := checkHost(strings.ToLower(item.text)); bad != "" {
+			r.fail(item, "Try: - example.com", "dns_search: %s", bad)
+			continue
+		}
+		domains = append(domains, item.text)
+	}
+	return domains
+}
+
+func (r *reader) schedule(v *node, what string) string {
+	s, ok := r.text(v, what)
+	if bad := badSchedule(s); ok && bad != "" {
+		r.fail(v, "Try: schedule: \"30 0 * * *\"", "%s: %s", what, bad)
+	}
+	return s
 }
 
 // strayType warns of a type where the section's name has said it already.

@@ -11,7 +11,7 @@ import (
 const (
 	portal  lain.ProcType = "portal"
 	cron    lain.ProcType = "cron"
-	service lain.ProcType = "service" // of a section only: a proc with a portal of its own
+	service lain.ProcType = "service" // of a section only: a proc of another type, and its portal
 )
 
 // servedTypes are those of the procs a Manifest holds.
@@ -28,33 +28,67 @@ func isProcKey(name string) bool {
 // procReader reads the sections that are procs.
 type procReader struct {
 	*reader
-	lines map[lain.ProcName]int // where each name was taken
-	found []Proc
+	lines  map[lain.ProcName]int // where each name was taken
+	found  []Proc
+	others []Proc // of types that are not served
 }
 
-// take reads one section: web, web.api, proc.api, ...
+// maxProcs bounds what one application may run.
+const maxProcs = 100
+
+// take reads one section: web, web.api, proc.api, service.api, ...
 func (r *procReader) take(key, v *node) {
 	stem, name, dotted := strings.Cut(key.text, ".")
 	if !dotted {
 		name = stem // web is short for web.web
 	}
 	typ := lain.ProcType(stem)
-	if stem == "proc" {
+	if stem == "proc" || typ == service {
 		typ = r.innerType(v)
 	}
-	p := Proc{Name: r.name(key, name), Type: typ, Line: key.line}
-	if typ == service {
-		r.claim(key, "portal-"+p.Name)
+	if len(r.lines) == maxProcs {
+		r.fail(key, "Split the application.", "%s is one proc too many: at most %d are taken", show(key.text), maxProcs)
+		return
 	}
+	p := Proc{Name: r.name(key, name), Type: typ, Line: key.line}
 	was := r.quiet
 	r.quiet = was || !slices.Contains(servedTypes, typ)
-	if r.quiet && stem == "proc" && !was {
+	if r.quiet && !was && lain.ProcType(stem) != typ {
 		r.notes.add(NotServed, key.place, unservedType(key.text, typ), "")
 	}
 	r.proc(key, v, &p)
-	if !r.quiet {
-		r.found = append(r.found, p)
+	r.keep(p)
+	r.quiet = was
+	if stem == string(service) && p.Name != "" {
+		r.portal(key, v, name)
 	}
+}
+
+func (r *procReader) keep(p Proc) {
+	if slices.Contains(servedTypes, p.Type) {
+		r.found = append(r.found, p)
+		return
+	}
+	r.others = append(r.others, p)
+}
+
+// portal reads the inner map of a service.NAME: a portal of its own, named after it.
+func (r *procReader) portal(key, v *node, name string) {
+	inner := v.get("portal")
+	if inner == nil || inner.kind != dict {
+		r.fail(key, "Try: portal: {cmd: ./proxy, port: 8080}", "%s has no portal", show(key.text))
+		return
+	}
+	at := &node{place: key.place, kind: text, text: string(portal) + ".portal-" + name}
+	p := Proc{Name: r.name(at, "portal-"+name), Type: portal, ServiceName: name, Line: key.line}
+	if !r.quiet {
+		r.notes.add(NotServed, key.place, "the portal of "+show(key.text)+" is not served yet: no other application can reach its service", "")
+	}
+	was := r.quiet
+	r.quiet = true
+	r.proc(at, inner, &p)
+	p.ServiceName = name
+	r.keep(p)
 	r.quiet = was
 }
 

@@ -43,20 +43,25 @@ func (r *reader) section(in section, title string, v *node, take takers) {
 	for _, p := range v.pairs {
 		k, ok := lookup(in, p.key.text)
 		switch {
+		case !ok && r.notes.full(Warning): // finding out what was meant takes time
+			r.notes.count[Warning]++
+			continue
 		case !ok:
 			r.warn(p.key, "%s", unknown(in, title, p.key.text))
 			continue
-		case r.template && p.value.scalar() && strings.Contains(p.value.text, "{{"):
+		case r.template && isTemplate(p.value):
 			r.later(p.key, show(p.key.text)+" holds a template, which is not filled in yet: it is ignored", "")
 			continue
-		case !k.served && k.name != "apptype":
+		case k.refused && k.later:
+			r.fail(p.key, k.hint, "%s", k.notServed(p.key.text))
+		case k.later:
 			r.later(p.key, k.notServed(p.key.text), k.hint)
 		}
 		read := take[k.name]
 		switch {
-		case read == nil && k.served:
+		case read == nil:
 			r.fail(p.key, "", "%s is in the table of keys, but nothing reads it: this is a mistake in Lain", show(p.key.text))
-		case read != nil && (p.value.kind != null || in == top):
+		case p.value.kind != null || isProcKey(k.name) || k.name == "build" || k.name == "appname":
 			read(p.key, p.value)
 		}
 	}
@@ -126,10 +131,7 @@ func (r *reader) truthy(v *node, what string) bool {
 	if v.kind == boolean {
 		return truth[v.text]
 	}
-	yes := v.text != "" || len(v.items) > 0 || len(v.pairs) > 0
-	if v.kind == integer {
-		yes = v.number != 0
-	}
+	yes := !v.empty()
 	r.warn(v, "%s must be true or false: %s is taken for %t", what, v.kind, yes)
 	return yes
 }

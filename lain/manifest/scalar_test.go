@@ -1,6 +1,10 @@
 package manifest
 
-import "testing"
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
 
 // The expected types are those PyYAML 3.11's safe_load gives.
 func TestResolve_isYAML11(t *testing.T) {
@@ -25,6 +29,34 @@ func TestResolve_isYAML11(t *testing.T) {
 			t.Errorf("resolve(%q) is %s %d, want %s %d", c.text, k, n, c.kind, c.number)
 		}
 	}
+}
+
+// FuzzResolve holds the resolver against itself: a number has one value however it is written.
+func FuzzResolve(f *testing.F) {
+	for _, seed := range []string{"", "~", "yes", "0400", "-0_7", "0b1_0", "0x_F", "1:30", "-1:02:03", "1_0:59", "12:60", "08", "0o17", "+12",
+		"9223372036854775807", "-9223372036854775808", "99999999999999999999", "1:00:00:00:00:00:00:00:00:00:00:00:00",
+		"1e3", "1.0e+3", "._1", "1:30.5", "-.INF", ".nan", "2016-09-13", "2016-9-3T1:02:03.5 +08:00", "=", "<<"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		k, n := resolve(s)
+		if k != integer {
+			if n != 0 {
+				t.Errorf("%q is %s with the number %d", s, k, n)
+			}
+			return
+		}
+		for _, same := range []string{strconv.FormatInt(n, 10), strings.ReplaceAll(s, "_", "")} {
+			if k2, n2 := resolve(same); k2 != integer || n2 != n {
+				t.Errorf("%q is %d, but %q is %s %d", s, n, same, k2, n2)
+			}
+		}
+		if !strings.ContainsAny(s[:1], "+-") {
+			if k2, n2 := resolve("-" + s); len(s) < maxNumber && (k2 != integer || n2 != -n) {
+				t.Errorf("%q is %d, but -%s is %s %d", s, n, s, k2, n2)
+			}
+		}
+	})
 }
 
 func TestSize(t *testing.T) {

@@ -1,20 +1,20 @@
 package manifest
 
 import (
-	"path"
 	"slices"
 	"strings"
+
+	"lain.internal/lain/lain"
 )
 
 // SecretFile is a file that the vault holds and a container of the proc sees.
 type SecretFile struct {
-	Path string // absolute and clean; at most 512 bytes
+	Path lain.SecretPath
 	Line int
 }
 
 const (
 	maxSecretFiles = 100 // of a proc
-	maxSecretPath  = 512 // bytes
 	maxFileName    = 255 // bytes, the kernel's NAME_MAX
 )
 
@@ -25,19 +25,17 @@ const appRoot = "/lain/app"
 func (r *reader) secretFiles(v *node, what string) []SecretFile {
 	var files []SecretFile
 	for _, item := range r.texts(v, what) {
-		p := path.Join(appRoot, item.text)
-		if path.IsAbs(item.text) {
-			p = path.Clean(item.text)
-		}
-		switch bad := badSecretPath(p); {
-		case strings.TrimSpace(item.text) == "":
-			r.fail(item, "Try: - conf/secret.json", "an item of %s is empty", what)
+		written := strings.TrimRight(item.text, "/") // which LAIN kept; no file can have it
+		p, err := lain.ParseSecretPath(written)
+		switch {
+		case err != nil:
+			r.fail(item, "Try: - conf/secret.json", "%s: %s", what, err)
 			continue
-		case bad != "":
-			r.fail(item, "Try: - conf/secret.json", "%s: %s %s", what, show(p), bad)
+		case slices.ContainsFunc(strings.Split(string(p), "/"), func(name string) bool { return len(name) > maxFileName }):
+			r.fail(item, "Try: - conf/secret.json", "%s: %s holds a name that is too long", what, show(string(p)))
 			continue
-		case strings.HasSuffix(item.text, "/"):
-			r.warn(item, "%s names files: %s is used without the slash at its end", what, show(p))
+		case written != item.text:
+			r.warn(item, "%s names files: %s is used without the slash at its end", what, show(string(p)))
 		}
 		files = r.addSecret(files, SecretFile{Path: p, Line: item.line}, item, what)
 	}
@@ -49,10 +47,10 @@ func (r *reader) addSecret(files []SecretFile, f SecretFile, at *node, what stri
 	for _, other := range files {
 		switch {
 		case other.Path == f.Path:
-			r.warn(at, "%s names %s twice", what, show(f.Path))
+			r.warn(at, "%s names %s twice", what, show(string(f.Path)))
 			return files
 		case inside(f.Path, other.Path) || inside(other.Path, f.Path):
-			r.fail(at, "", "%s: of %s and %s one would have to be a directory", what, show(other.Path), show(f.Path))
+			r.fail(at, "", "%s: of %s and %s one would have to be a directory", what, show(string(other.Path)), show(string(f.Path)))
 			return files
 		}
 	}
@@ -63,25 +61,5 @@ func (r *reader) addSecret(files []SecretFile, f SecretFile, at *node, what stri
 	return append(files, f)
 }
 
-// inside says whether a clean absolute path lies below another.
-func inside(p, dir string) bool {
-	return strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") && p != dir
-}
-
-// notForSecrets are the kernel's directories and our own file; what lies below them is theirs too.
-var notForSecrets = []string{"/proc", "/sys", "/dev", "/lain/helper"}
-
-// badSecretPath says why no file can be put at a clean absolute path; "" when one can.
-func badSecretPath(p string) string {
-	switch {
-	case p == "/" || p == "/lain" || p == appRoot:
-		return "is a directory"
-	case slices.ContainsFunc(notForSecrets, func(dir string) bool { return p == dir || inside(p, dir) }):
-		return "is no place for a file of yours"
-	case len(p) > maxSecretPath:
-		return "is too long"
-	case slices.ContainsFunc(strings.Split(p, "/"), func(name string) bool { return len(name) > maxFileName }):
-		return "holds a name that is too long"
-	}
-	return ""
-}
+// inside says whether a path lies below another.
+func inside(p, dir lain.SecretPath) bool { return strings.HasPrefix(string(p), string(dir)+"/") }

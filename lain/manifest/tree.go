@@ -45,6 +45,19 @@ func (n *node) get(key string) *node {
 // scalar says whether n is a single value (null included).
 func (n *node) scalar() bool { return n.kind != list && n.kind != dict }
 
+// empty says whether Python would call the value false, which is how LAIN told "not written" from "written".
+func (n *node) empty() bool {
+	switch n.kind {
+	case null:
+		return true
+	case boolean:
+		return !truth[n.text]
+	case integer:
+		return n.number == 0
+	}
+	return n.text == "" && len(n.items) == 0 && len(n.pairs) == 0
+}
+
 // syntaxError is a file that is not YAML, or more of it than is taken.
 type syntaxError struct {
 	place

@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
 )
-
-// MostInstances bounds the instances of one proc.
-const MostInstances = 500
 
 // leastMemory is what the engine accepts as a limit, bytes.
 const leastMemory = 6 << 20
@@ -25,7 +20,10 @@ func Changed(c lain.Change, base, serving lain.Release) (lain.Release, error) {
 	next := base
 	next.Number, next.Reason, next.Ban, next.Forced = 0, "", nil, false
 	next.Status, next.Why, next.From = lain.ReleasePending, c.Why, base.Number
-	next.Procs = slices.Clone(base.Procs)
+	if !c.OldSecrets {
+		next = pinnedAs(next, serving) // until the vault says more
+	}
+	next.Procs = slices.Clone(next.Procs)
 	for i, p := range next.Procs {
 		next.Procs[i] = declared(p)
 	}
@@ -86,8 +84,8 @@ func resize(r *lain.Release, name lain.ProcName, size lain.Size) error {
 // sensible refuses a size that no machine can give.
 func sensible(p lain.ProcSpec) error {
 	switch {
-	case p.Instances < 0 || p.Instances > MostInstances:
-		return fault.New(fault.Invalid, "%s=%d: a proc has 0 to %d instances", p.Name, p.Instances, MostInstances)
+	case p.Instances < 0 || p.Instances > lain.MostInstances:
+		return fault.New(fault.Invalid, "%s=%d: a proc has 0 to %d instances", p.Name, p.Instances, lain.MostInstances)
 	case p.MemoryBytes < leastMemory:
 		return fault.New(fault.Invalid, "memory of %s: %d bytes is too little, an instance needs at least %d MiB", p.Name, p.MemoryBytes, leastMemory>>20)
 	case p.CPULevel < 0 || p.CPULevel > 8:
@@ -109,32 +107,6 @@ func scaled(procs []lain.ProcSpec, sizes map[lain.ProcName]lain.Size) []lain.Pro
 		out[i].Declared = &was
 	}
 	return out
-}
-
-// Differences says in words where what people scaled differs from lain.yaml, sorted by proc.
-func Differences(r lain.Release) []string {
-	var lines []string
-	for _, p := range r.Procs {
-		if p.Declared == nil {
-			continue
-		}
-		d := p.Resized(*p.Declared)
-		var parts []string
-		if d.Instances != p.Instances {
-			parts = append(parts, fmt.Sprintf("%d instances (lain.yaml: %d)", p.Instances, d.Instances))
-		}
-		if d.MemoryBytes != p.MemoryBytes {
-			parts = append(parts, fmt.Sprintf("memory %d MiB (lain.yaml: %d)", p.MemoryBytes>>20, d.MemoryBytes>>20))
-		}
-		if d.CPULevel != p.CPULevel {
-			parts = append(parts, fmt.Sprintf("cpu %d (lain.yaml: %d)", p.CPULevel, d.CPULevel))
-		}
-		if len(parts) > 0 {
-			lines = append(lines, fmt.Sprintf("%s is scaled: %s", p.Name, strings.Join(parts, ", ")))
-		}
-	}
-	slices.Sort(lines)
-	return lines
 }
 
 // Settle says of each proc since which release its containers are what they are: one that is just what it is
@@ -172,46 +144,30 @@ func Renews(c *lain.Change) func(lain.ProcName) bool {
 	return func(lain.ProcName) bool { return false }
 }
 
-// Title says in a few words what a change does.
-func Title(c lain.Change, app lain.AppName) string {
-	switch c.Why {
-	case lain.WhyRollback:
-		return fmt.Sprintf("rollback of %s to v%d", app, c.From)
-	case lain.WhyScale:
-		return fmt.Sprintf("scale of %s: %s", app, joined(slices.Sorted(maps.Keys(c.Sizes))))
-	case lain.WhyRestart:
-		if len(c.Procs) > 0 {
-			return fmt.Sprintf("restart of %s: %s", app, joined(c.Procs))
-		}
-	}
-	return fmt.Sprintf("%s of %s", c.Why, app)
-}
-
 func indexOf(procs []lain.ProcSpec, name lain.ProcName) int {
 	return slices.IndexFunc(procs, func(p lain.ProcSpec) bool { return p.Name == name })
 }
 
 func names(procs []lain.ProcSpec) string {
-	var all []lain.ProcName
+	var all []string
 	for _, p := range procs {
-		all = append(all, p.Name)
+		all = append(all, string(p.Name))
 	}
-	return joined(all)
+	return strings.Join(all, ", ")
 }
 
 // And lists names for a sentence: "a, b and c".
 func And(names []lain.ProcName) string {
-	if len(names) < 2 {
-		return joined(names)
+	text := ""
+	for i, name := range names {
+		switch i {
+		case 0:
+		case len(names) - 1:
+			text += " and "
+		default:
+			text += ", "
+		}
+		text += string(name)
 	}
-	last := len(names) - 1
-	return joined(names[:last]) + " and " + string(names[last])
-}
-
-func joined(names []lain.ProcName) string {
-	var all []string
-	for _, n := range names {
-		all = append(all, string(n))
-	}
-	return strings.Join(all, ", ")
+	return text
 }

@@ -21,6 +21,7 @@ const (
 	Test    = "test"
 	Release = "release"
 	Push    = "push"
+	Secrets = "secrets"
 	Oneshot = "oneshot"
 	Rollout = "rollout"
 	Routes  = "routes"
@@ -94,9 +95,10 @@ func Procs(m *manifest.Manifest, image lain.ImageRef, c Cluster, foreign func(st
 			Entrypoint: p.Entrypoint, Cmd: p.Cmd, Env: p.Env, User: p.User, Workdir: p.Workdir,
 			Instances: p.Instances, MemoryBytes: p.MemoryBytes, CPULevel: p.CPULevel, Port: p.Port,
 			HealthPath: p.HealthPath, SetupTime: p.SetupTime, KillTimeout: p.KillTimeout, Deadline: p.Deadline,
+			Check: check(p.ContainerHealth), SecretFiles: secretFiles(p.SecretFiles), Bypass: p.SecretFilesBypass,
 		}
 		if spec.Type == lain.Oneshot {
-			spec.Instances, spec.Port, spec.HealthPath = 1, 0, ""
+			spec.Instances, spec.Port, spec.HealthPath, spec.Check = 1, 0, "", nil
 		}
 		if spec.MemoryBytes == 0 {
 			spec.MemoryBytes = c.DefaultMemory
@@ -113,8 +115,23 @@ func Procs(m *manifest.Manifest, image lain.ImageRef, c Cluster, foreign func(st
 	return specs, nil
 }
 
-// Wants are the wishes that make a release true, its oneshot procs apart. Attempt orders them: a run writes its release under an
-// even number and its return to the former one under the odd number after it.
+func check(h *manifest.ContainerHealth) *lain.HealthCheck {
+	if h == nil {
+		return nil
+	}
+	return &lain.HealthCheck{Command: h.Cmd, Off: h.Off, Interval: h.Interval, Timeout: h.Timeout, Retries: h.Retries}
+}
+
+func secretFiles(files []manifest.SecretFile) []lain.SecretPath {
+	var paths []lain.SecretPath
+	for _, f := range files {
+		paths = append(paths, lain.SecretPath(f.Path))
+	}
+	return paths
+}
+
+// Wants are the wishes that make a release true, its oneshot procs apart. Attempt orders them: a run writes its
+// release under an even number and its return to the former one under the odd number after it.
 func Wants(r lain.Release, attempt int) []lain.ProcWant {
 	var wants []lain.ProcWant
 	for _, spec := range r.Procs {

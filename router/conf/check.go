@@ -35,9 +35,6 @@ func CheckRoute(r lain.Route) error {
 	if _, err := lain.ParseProcName(string(r.Proc)); err != nil {
 		return fault.New(fault.Invalid, "%s%s leads to a proc that cannot be: %w", r.Host, r.Path, err)
 	}
-	if r.HTTPSOnly {
-		return fault.New(fault.Invalid, "%s%s is https_only, but there is no certificate for %s: remove https_only until one is installed", r.Host, r.Path, r.Host)
-	}
 	return nil
 }
 
@@ -74,8 +71,8 @@ func CheckAddress(s string) (string, error) {
 
 func checkFrame(p Paths, user string) error {
 	for _, file := range []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog, p.Control, p.Front, p.Again} {
-		if !filePattern.MatchString(file) {
-			return fault.New(fault.Invalid, "the router cannot keep a file at %q: use an absolute path of letters, digits and /._@+,=-", clip(file))
+		if err := checkFile(file); err != nil {
+			return err
 		}
 	}
 	for _, socket := range []string{p.Control, p.Front, p.Again} {
@@ -85,6 +82,13 @@ func checkFrame(p Paths, user string) error {
 	}
 	if user != "" && !userPattern.MatchString(user) {
 		return fault.New(fault.Invalid, "%q is not a user that nginx could run as", clip(user))
+	}
+	return nil
+}
+
+func checkFile(file string) error {
+	if !filePattern.MatchString(file) {
+		return fault.New(fault.Invalid, "the router cannot keep a file at %q: use an absolute path of letters, digits and /._@+,=-", clip(file))
 	}
 	return nil
 }

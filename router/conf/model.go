@@ -17,7 +17,10 @@ type Model struct {
 	Paths    Paths
 	User     string // of the workers; "": the user nginx is started by
 	MaxFiles int    // open files per worker; 0: what the process inherits
-	Apps     []App  // in any order; Render sorts
+	// HTTPSPort is the port of https as people reach it; 0: there is no https, and routes that are https_only
+	// are answered with 503.
+	HTTPSPort int
+	Apps      []App // in any order; Render sorts
 }
 
 // Edge is everything the configuration of the edge is made from.
@@ -25,6 +28,8 @@ type Edge struct {
 	Paths    Paths    // its own, but for Front, which is the other one's
 	User     string   // as Model's
 	Listen   []string // ip:port each, at least one
+	Secure   []string // ip:port each, where TLS is ended; none: nowhere
+	Hosts    string   // folder of links named as hosts, each to a PEM file of chain and key; used with Secure
 	MaxFiles int      // as Model's
 }
 

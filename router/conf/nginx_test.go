@@ -39,6 +39,20 @@ func TestRender_NginxAccepts(t *testing.T) {
 			return RenderEdge(e)
 		})
 	})
+	t.Run("edge with TLS", func(t *testing.T) {
+		nginxTest(t, func(p Paths) (Config, error) {
+			e := secureEdge()
+			e.User, e.Paths, e.Listen, e.Secure = "", p, []string{"127.0.0.1:18080"}, []string{"127.0.0.1:18443", "[::1]:18443"}
+			return RenderEdge(e)
+		})
+	})
+	t.Run("https only", func(t *testing.T) {
+		nginxTest(t, func(p Paths) (Config, error) {
+			m := httpsOnly(443)
+			m.User, m.Paths = "", p
+			return Render(m)
+		})
+	})
 }
 
 func nginxTest(t *testing.T, render func(Paths) (Config, error)) {

@@ -21,7 +21,7 @@ func Render(m Model) (Config, error) {
 	}
 	apps := slices.Clone(m.Apps)
 	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(string(a.Name), string(b.Name)) })
-	w := &writer{paths: m.Paths}
+	w := &writer{paths: m.Paths, httpsPort: m.HTTPSPort}
 	w.process(m.User, m.MaxFiles)
 	w.http()
 	if err := w.apps(apps); err != nil {
@@ -32,8 +32,9 @@ func Render(m Model) (Config, error) {
 
 // writer gathers the text. Its methods write only constants and values that passed a check.
 type writer struct {
-	buf   bytes.Buffer
-	paths Paths
+	buf       bytes.Buffer
+	paths     Paths
+	httpsPort int
 }
 
 func (w *writer) put(format string, args ...any) { fmt.Fprintf(&w.buf, format, args...) }
@@ -61,7 +62,7 @@ func (w *writer) process(user string, maxFiles int) {
 
 func (w *writer) http() {
 	w.put("    map $server_addr $lain_inner { default \"\"; %s 1; }", quote("unix:"+w.paths.Again))
-	w.put(mapsText + pagesText + pageBroken + logText)
+	w.put(mapsText + plainText + pagesText + pageBroken + logText)
 	w.put("    access_log %s lain if=$lain_outer;\n", quote(w.paths.AccessLog))
 	w.put(httpText)
 	for _, name := range Stripped {
@@ -160,12 +161,32 @@ func (w *writer) location(app lain.AppName, r lain.Route, alive bool) {
 	if r.Path != "/" {
 		strip = "/"
 	}
+	if r.HTTPSOnly {
+		w.secure(r.Host)
+	}
 	if alive {
 		w.put("            proxy_pass http://%s.%s%s;\n        }\n", app, r.Proc, strip)
 		return
 	}
 	w.put("            add_header Retry-After 2 always;\n            add_header Cache-Control no-store always;\n")
 	w.put("            return 503 $lain_page_empty;\n        }\n")
+}
+
+// secure sends what came without TLS to https, on the route's own host and with the very path and query of the
+// request. Only GET and HEAD may become a GET on the way: anything else is told to stay what it is.
+func (w *writer) secure(host string) {
+	if w.httpsPort == 0 {
+		w.put("            return 503 $lain_page_secure;\n")
+		return
+	}
+	port := ""
+	if w.httpsPort != 443 {
+		port = fmt.Sprintf(":%d", w.httpsPort)
+	}
+	target := quote("https://" + host + port + "$request_uri")
+	w.put("            if ($lain_plain = read) { return 301 %s; }\n", target)
+	w.put("            if ($lain_plain = write) { return 308 %s; }\n", target)
+	w.put("            add_header Strict-Transport-Security $lain_hsts always;\n")
 }
 
 // seal adds the control server, which tells the generation, and closes the text. The generation is a hash

@@ -28,6 +28,23 @@ func edge() Edge {
 	return Edge{Paths: frame().Paths, User: "www-data", Listen: []string{"0.0.0.0:80", "[::]:80"}, MaxFiles: 20000}
 }
 
+func secureEdge() Edge {
+	e := edge()
+	e.Secure, e.Hosts = []string{"0.0.0.0:443", "[::]:443"}, "/var/lib/lain/router/certs/hosts"
+	return e
+}
+
+// httpsOnly is an application that is in part for https alone.
+func httpsOnly(port int) Model {
+	m := frame(App{Name: "s", Routes: []lain.Route{
+		{Host: "s.example.org", Path: "/", Proc: "web", HTTPSOnly: true},
+		{Host: "s.example.org", Path: "/gone/", Proc: "gone", HTTPSOnly: true},
+		{Host: "s.example.org", Path: "/plain/", Proc: "web"},
+	}, Endpoints: map[lain.ProcName][]string{"web": {"10.1.0.1:80"}}})
+	m.HTTPSPort = port
+	return m
+}
+
 func hello() App {
 	return App{
 		Name: "hello",
@@ -49,9 +66,16 @@ func TestRender_Golden(t *testing.T) {
 	one := frame()
 	one.User, one.MaxFiles = "", 0
 	for name, render := range map[string]func() (Config, error){
-		"empty": func() (Config, error) { return Render(one) },
-		"apps":  func() (Config, error) { return Render(frame(hello(), other)) },
-		"edge":  func() (Config, error) { return RenderEdge(edge()) },
+		"empty":      func() (Config, error) { return Render(one) },
+		"apps":       func() (Config, error) { return Render(frame(hello(), other)) },
+		"edge":       func() (Config, error) { return RenderEdge(edge()) },
+		"edge-tls":   func() (Config, error) { return RenderEdge(secureEdge()) },
+		"https-only": func() (Config, error) { return Render(httpsOnly(8443)) },
+		"https-off":  func() (Config, error) { return Render(httpsOnly(0)) },
+		"trial": func() (Config, error) {
+			text, err := RenderTrial(frame().Paths, "/run/lain/trial.sock", []string{"/c/pairs/a.pem", "/c/pairs/b.pem"})
+			return Config{Text: text}, err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := render()
@@ -125,7 +149,7 @@ func TestCheckRoute(t *testing.T) {
 		"empty segment":       {func(r *lain.Route) { r.Path = "//" }, "not a path"},
 		"percent":             {func(r *lain.Route) { r.Path = "/%41/" }, "not a path"},
 		"proc":                {func(r *lain.Route) { r.Proc = "web;" }, "not a proc name"},
-		"https_only":          {func(r *lain.Route) { r.HTTPSOnly = true }, "there is no certificate for a.example.org"},
+		"https_only":          {func(r *lain.Route) { r.HTTPSOnly = true }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := ok
@@ -169,13 +193,15 @@ func TestRender_Refuses(t *testing.T) {
 
 func TestRenderEdge_Refuses(t *testing.T) {
 	for name, spoil := range map[string]func(*Edge){
-		"no listener":        func(e *Edge) { e.Listen = nil },
-		"a hostile listener": func(e *Edge) { e.Listen = []string{"127.0.0.1:80; user root"} },
-		"a hostile path":     func(e *Edge) { e.Paths.Front = "/run/a;b" },
-		"a hostile user":     func(e *Edge) { e.User = "root;" },
+		"no listener":                func(e *Edge) { e.Listen = nil },
+		"a hostile listener":         func(e *Edge) { e.Listen = []string{"127.0.0.1:80; user root"} },
+		"a hostile path":             func(e *Edge) { e.Paths.Front = "/run/a;b" },
+		"a hostile user":             func(e *Edge) { e.User = "root;" },
+		"a hostile listener for TLS": func(e *Edge) { e.Secure = []string{"127.0.0.1:443 proxy_protocol"} },
+		"a hostile folder of hosts":  func(e *Edge) { e.Hosts = "/c/$http_evil" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := edge()
+			e := secureEdge()
 			spoil(&e)
 			if got, err := RenderEdge(e); err == nil {
 				t.Errorf("rendered:\n%s", got.Text)

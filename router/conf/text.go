@@ -45,6 +45,26 @@ const (
     proxy_set_header Connection $lain_edge_connection;
 `
 
+	// TLS 1.2 and 1.3 with the ciphers of Mozilla's "intermediate" list. Sessions are resumed from a cache in
+	// memory and not by tickets: nginx would seal these with one key for as long as it runs, and whoever got
+	// hold of it could read every recorded session.
+	//
+	// The file of chain and key is found at each handshake, so that neither a new certificate nor another one
+	// needs a reload, which would cost clients their connections. Its name is the link that is called like the
+	// host, followed to its end: a pair of files can change in one instant only if both halves are read from one
+	// name, and the map makes that name once a handshake. A name that leads out of the folder, or nowhere,
+	// fails the handshake, as a host without a certificate has to.
+	tlsText = `    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;
+    ssl_prefer_server_ciphers off;
+    ssl_ecdh_curve X25519:prime256v1:secp384r1;
+    ssl_session_cache shared:lain_tls:16m;
+    ssl_session_timeout 1h;
+    ssl_session_tickets off;
+    map $ssl_server_name $lain_tls_host { default "-"; "~^[a-z0-9][a-z0-9._-]*$" $ssl_server_name; }
+    map $realpath_root $lain_tls_pair { default "/-"; "~/pairs/[0-9a-f]+\.pem$" $realpath_root; }
+`
+
 	// A second chance: a worker that is being replaced knows only the endpoints of its own generation. A
 	// body that takes longer than a rollout would find none of them alive. When no byte has gone to any
 	// endpoint ($upstream_bytes_sent is all zeros) the request is handed, once, to the workers that are
@@ -57,6 +77,13 @@ const (
 
     set_real_ip_from unix:;
     real_ip_header X-Real-IP;
+`
+
+	// What a route that is https_only asks. The edge says how the request came; one that did not say https came
+	// without. The application's own Strict-Transport-Security, where it sends one, is the one that counts.
+	plainText = `
+    map "$http_x_forwarded_proto $request_method" $lain_plain { "~^https " ""; "~ (GET|HEAD)$" read; default write; }
+    map "$http_x_forwarded_proto $upstream_http_strict_transport_security" $lain_hsts { "https " "max-age=15552000"; default ""; }
 `
 
 	// The numbers are not quoted; $lain_status has no leading zeros, which JSON would refuse.
@@ -119,6 +146,7 @@ var Stripped = []string{
 const pagesText = `
     map "" $lain_page_unknown { default "<!doctype html><title>No application here</title><h1>No application here</h1><p>Nothing is served under this address."; }
     map "" $lain_page_path { default "<!doctype html><title>Nothing here</title><h1>Nothing here</h1><p>No part of the application serves this path."; }
+    map "" $lain_page_secure { default "<!doctype html><title>Only over HTTPS</title><h1>Only over HTTPS</h1><p>This is served over HTTPS only, which is switched off here at the moment."; }
     map "" $lain_page_empty { default "<!doctype html><title>Not available</title><h1>Not available</h1><p>The application has no running instance at the moment. Try again soon."; }
 `
 

@@ -45,12 +45,14 @@ type Files struct {
 	Control   string
 	Front     string
 	Again     string
+	Trial     string // socket in configurations that are only tested; nobody listens on it
 }
 
 // Server is our nginx. It is not safe for concurrent use.
 type Server struct {
 	Files Files
 	User  string // of the workers; "": whoever runs us. Known after Prepare
+	Group int    // gid of User; -1: that is ""
 
 	options Options
 	log     *slog.Logger
@@ -63,7 +65,7 @@ type Server struct {
 func New(o Options) *Server {
 	run := filepath.Join(o.RunDir, "router")
 	logs := filepath.Join(o.Dir, "logs")
-	return &Server{options: o, log: o.Logger, retired: map[worker]time.Time{}, Files: Files{
+	return &Server{options: o, log: o.Logger, Group: -1, retired: map[worker]time.Time{}, Files: Files{
 		Config:    filepath.Join(o.Dir, "nginx.conf"),
 		Candidate: filepath.Join(o.Dir, "candidate.conf"),
 		PID:       filepath.Join(run, "nginx.pid"),
@@ -75,6 +77,7 @@ func New(o Options) *Server {
 		Control:   filepath.Join(run, "control.sock"),
 		Front:     filepath.Join(run, "front.sock"),
 		Again:     filepath.Join(run, "again.sock"),
+		Trial:     filepath.Join(run, "trial.sock"),
 	}}
 }
 
@@ -131,7 +134,7 @@ func (s *Server) chooseUser(run string) error {
 			return os.Chmod(run, 0o700)
 		}
 	}
-	s.User = name
+	s.User, s.Group = name, gid
 	return errors.Join(os.Chown(run, 0, gid), os.Chmod(run, 0o710))
 }
 

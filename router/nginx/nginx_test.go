@@ -1,8 +1,10 @@
 package nginx
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,6 +19,24 @@ func TestComplaint(t *testing.T) {
 		if got := complaint(out); got != want {
 			t.Errorf("%q: %q, want %q", out, got, want)
 		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	for out, want := range map[string]string{"nginx version: nginx/1.22.1\n": "1.22.1", "nginx version: nginx/1.18.0 (Ubuntu)": "1.18.0", "": "", "nginx/99999999.1.1": ""} {
+		if got := numbered(version(out)); got != want {
+			t.Errorf("%q: %q, want %q", out, got, want)
+		}
+	}
+	s := New(Options{Dir: t.TempDir(), RunDir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err := s.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.AtLeast(1, 19, 4); err != nil {
+		t.Error(err)
+	}
+	if err := s.AtLeast(99, 0, 0); err == nil || !strings.Contains(err.Error(), "TLS needs 99.0.0") {
+		t.Error(err)
 	}
 }
 

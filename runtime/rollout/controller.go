@@ -27,10 +27,17 @@ type Options struct {
 	// stay the same over restarts of the server: to Swarm it is part of the specification, so a new one
 	// restarts containers at the next attempt.
 	RegistryAuth  func(lain.AppName) engine.Auth
+	Secrets       Secrets       // nil: what the engine lacks stays missing
 	HelperPath    string        // of the static helper, the same on every node
 	Domain        string        // LAIN_DOMAIN of containers
 	ProbeInterval time.Duration // between health checks of a healthy instance; 0: 5 s
 	Logger        *slog.Logger  // none if nil
+}
+
+// Secrets gives the engine what procs are pinned to.
+type Secrets interface {
+	Restore(context.Context, lain.AppName, []lain.ProcSpec) error
+	Values(context.Context, lain.AppName, []lain.ProcSpec) ([]string, error) // what must not be shown
 }
 
 // Controller makes wanted procs true. One may run on an engine for a cluster at a time.

@@ -11,6 +11,9 @@
 // number of instances was changed by hand, so that a restart of the server rolls nothing. While the
 // engine is away there is no verdict.
 //
+// No failing attempt costs an instance of the release before it: the engine stops an old instance only for a
+// new one that it calls running, which is when its health check has let it settle (healthCheck).
+//
 // Endpoints are the addresses of tasks that the engine runs and wants to run, of any release: with a
 // health check, "runs" means healthy. They leave the record as soon as the engine wants the task to stop,
 // two to three seconds before its container is told.

@@ -98,7 +98,7 @@ func sentence(p lain.ProcSpec, v verdict, f lain.Failure) string {
 	case causeEnded:
 		return fmt.Sprintf("%s %s (%s)", p.Name, end(f), times(v.times))
 	}
-	if p.Port > 0 {
+	if p.Checked() {
 		return fmt.Sprintf("%s is not healthy after %s", p.Name, short(v.after))
 	}
 	return fmt.Sprintf("%s does not stay up: after %s not all %d instances run", p.Name, short(v.after), p.Instances)
@@ -144,7 +144,7 @@ func hint(p lain.ProcSpec, v verdict, f lain.Failure) string {
 		return "cmd: the command was not found in the image, or may not be run"
 	case v.cause == causeLate && p.Port > 0 && strings.Contains(f.LastProbe, "refused"):
 		return fmt.Sprintf("port: nothing listens on port %d; let the program listen on $PORT, or set the port it has", p.Port)
-	case v.cause == causeLate && p.Port > 0:
+	case v.cause == causeLate && p.Checked():
 		return "health.deadline: gives it longer to become healthy; setup_time: is when that begins"
 	case v.cause == causeLate:
 		return "setup_time: an instance counts when it has run for that long"

@@ -11,9 +11,7 @@ import (
 )
 
 const (
-	tooManyFailures = 3               // containers of one attempt
-	probation       = 2 * time.Second // of an instance without a health check
-	settling        = time.Second     // of one that has just become healthy: what crashes soon must not count
+	tooManyFailures = 3 // containers of one attempt
 	longestPull     = 10 * time.Minute
 )
 
@@ -47,11 +45,11 @@ type verdict struct {
 // count is how many instances are how far.
 type count struct {
 	current int // wanted, of the service's specification
-	ready   int // of those: running, and proven
+	ready   int // of those: running, which is healthy, and has lasted
 	older   int // wanted, of another specification
 }
 
-func (h have) count(p lain.ProcSpec, now time.Time) (c count) {
+func (h have) count() (c count) {
 	for _, t := range h.tasks {
 		switch {
 		case !wanted(t):
@@ -59,7 +57,7 @@ func (h have) count(p lain.ProcSpec, now time.Time) (c count) {
 			c.older++
 		default:
 			c.current++
-			if ready(t, p, now) {
+			if ready(t) {
 				c.ready++
 			}
 		}
@@ -67,18 +65,8 @@ func (h have) count(p lain.ProcSpec, now time.Time) (c count) {
 	return c
 }
 
-// ready is an instance that the engine calls running, which is healthy where it asks for health, and that has
-// stayed so for a while.
-func ready(t swarm.Task, p lain.ProcSpec, now time.Time) bool {
-	if !running(t) || t.DesiredState != swarm.TaskStateRunning {
-		return false
-	}
-	least := settling
-	if p.Port <= 0 {
-		least = max(probation, p.SetupTime)
-	}
-	return now.Sub(t.Status.Timestamp) >= least
-}
+// ready is an instance that the engine calls running and wants to run: its health check has let it settle.
+func ready(t swarm.Task) bool { return running(t) && t.DesiredState == swarm.TaskStateRunning }
 
 func (c count) serves(p lain.ProcSpec) bool {
 	return c.ready == p.Instances && c.current == p.Instances && c.older == 0
@@ -90,7 +78,7 @@ func judge(want lain.ProcWant, h have, clock, now time.Time) verdict {
 	if h.attempt() != want.Attempt {
 		return verdict{state: lain.SeenRolling, reason: "not yet given to the engine"}
 	}
-	c := h.count(want.Spec, now)
+	c := h.count()
 	limit := want.Spec.SetupTime + orDefault(want.Spec.Deadline, defaultDeadline)
 	switch failures := h.failures(); {
 	case c.serves(want.Spec):
@@ -98,9 +86,9 @@ func judge(want lain.ProcWant, h have, clock, now time.Time) verdict {
 	case len(failures) >= tooManyFailures:
 		return failed(failures[0], len(failures))
 	case now.Sub(clock) > limit:
-		return late(h, c, want.Spec, limit, now)
+		return late(h, c, want.Spec, limit)
 	}
-	return verdict{state: lain.SeenRolling, reason: progress(h, c, want.Spec, now)}
+	return verdict{state: lain.SeenRolling, reason: progress(h, c, want.Spec)}
 }
 
 // failed is about containers that ended.
@@ -118,9 +106,9 @@ func failed(t swarm.Task, times int) verdict {
 }
 
 // late is about the first instance that is not ready.
-func late(h have, c count, p lain.ProcSpec, limit time.Duration, now time.Time) verdict {
+func late(h have, c count, p lain.ProcSpec, limit time.Duration) verdict {
 	v := verdict{state: lain.SeenFailed, after: limit, cause: causeLate, times: len(h.failures())}
-	v.task = h.firstUnready(p, now)
+	v.task = h.firstUnready()
 	v.words = oneLine(v.task.Status.Err)
 	switch {
 	case c.ready == p.Instances && c.older > 0:
@@ -143,10 +131,10 @@ func alive(t swarm.Task) bool {
 }
 
 // firstUnready is the one with the lowest number; the zero task when none is wanted.
-func (h have) firstUnready(p lain.ProcSpec, now time.Time) swarm.Task {
+func (h have) firstUnready() swarm.Task {
 	var first swarm.Task
 	for _, t := range h.tasks {
-		if wanted(t) && h.current(t) && !ready(t, p, now) && (first.ID == "" || t.Slot < first.Slot) {
+		if wanted(t) && h.current(t) && !ready(t) && (first.ID == "" || t.Slot < first.Slot) {
 			first = t
 		}
 	}
@@ -154,9 +142,9 @@ func (h have) firstUnready(p lain.ProcSpec, now time.Time) swarm.Task {
 }
 
 // progress is one line for those who wait.
-func progress(h have, c count, p lain.ProcSpec, now time.Time) string {
+func progress(h have, c count, p lain.ProcSpec) string {
 	line := fmt.Sprintf("%d of %d instances ready", c.ready, p.Instances)
-	if t := h.firstUnready(p, now); t.ID != "" {
+	if t := h.firstUnready(); t.ID != "" {
 		line += fmt.Sprintf(", instance %d is %s", t.Slot, t.Status.State)
 		if t.Status.Err != "" {
 			line += ": " + oneLine(t.Status.Err)

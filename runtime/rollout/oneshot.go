@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/swarm"
 
 	"lain.internal/lain/engine"
@@ -24,6 +25,7 @@ const startLimit = 2 * time.Minute
 func oneshotSpec(want lain.ProcWant, s surroundings, now time.Time) swarm.ServiceSpec {
 	want.Spec.Port, want.Spec.Instances = 0, 1
 	spec := serviceSpec(want, s, now)
+	spec.TaskTemplate.ContainerSpec.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
 	spec.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionNone}
 	for i := range spec.TaskTemplate.Networks {
 		spec.TaskTemplate.Networks[i].Aliases = nil

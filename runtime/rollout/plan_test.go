@@ -33,14 +33,21 @@ func TestDecide(t *testing.T) {
 		"a service gone by hand":              {want: wish(), have: world(nil, task(1, "new", isRunning)), do: create},
 		"a new wish":                          {want: wish(), have: world(service(1, 2)), do: update},
 		"as wished":                           {want: wish(), have: world(service(2, 2)), do: keep},
-		"scaled by hand":                      {want: wish(), have: world(service(2, 5)), do: update},
+		"scaled up by hand":                   {want: wish(), have: world(service(2, 5), leftover[:2]...), do: update},
+		"scaled down by hand":                 {want: wish(), have: world(service(2, 1), leftover[:1]...), do: update},
 		"given up before the engine took it":  {want: wish(), have: world(service(1, 2)), gaveUp: true, do: keep},
 		"given up and never made":             {want: wish(), have: world(nil), gaveUp: true, do: keep},
-		"given up, but scaled by hand":        {want: wish(), have: world(service(2, 5)), gaveUp: true, do: update},
+		"given up, but scaled down by hand":   {want: wish(), have: world(service(2, 1)), gaveUp: true, do: update},
+		"fewer, but none is ready":            {want: wish(), have: world(service(2, 5), task(1, "new", isStarting)), do: keep},
+		"fewer, but an old one is besides":    {want: wish(), have: world(service(2, 5), append(leftover[:2:2], task(3, "old", isRunning), task(3, "new", isStarting))...), do: keep},
+		"fewer: none":                         {want: wish(instances(0)), have: world(service(2, 5)), do: update},
 		"the engine paused half-way":          {want: wish(), have: world(updating(swarm.UpdateStatePaused, service(2, 2)), leftover...), do: nudge},
 		"the engine is done, but not quite":   {want: wish(), have: world(updating(swarm.UpdateStateCompleted, service(2, 2)), leftover...), do: nudge},
 		"the engine is still at it":           {want: wish(), have: world(updating(swarm.UpdateStateUpdating, service(2, 2)), leftover...), do: keep},
 		"nudged a moment ago":                 {want: wish(), have: world(updating(swarm.UpdateStatePaused, service(2, 2)), leftover...), memory: memory{nudged: after(9 * time.Second)}, do: keep},
+		"one too many":                        {want: wish(), have: world(service(2, 2), append(leftover[:2:2], task(1, "new", isRunning))...), do: nudge},
+		"one too many, not ready":             {want: wish(), have: world(service(2, 2), append(leftover[:2:2], task(1, "new", isStarting))...), do: keep},
+		"older ones, and one not ready":       {want: wish(), have: world(updating(swarm.UpdateStatePaused, service(2, 2)), append(leftover[:3:3], task(1, "new", isStarting))...), do: keep},
 		"paused, but the new are not ready":   {want: wish(), have: world(updating(swarm.UpdateStatePaused, service(2, 2)), leftover[1:]...), do: keep},
 		"a negative number of instances is 0": {want: wish(instances(-3)), have: world(service(2, 0)), do: keep},
 	}
@@ -48,6 +55,73 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if do := decide(c.want, c.have, c.gaveUp, c.memory, after(10*time.Second)); do != c.do {
 				t.Errorf("%s, want %s", do, c.do)
+			}
+		})
+	}
+}
+
+// A return to two from five that fail keeps the size at first; so does a wish for fewer.
+func TestSize_ShrinksOnlyWhatStandsAlone(t *testing.T) {
+	shared := []swarm.Task{task(1, "new", isRunning), task(2, "new", isRunning), task(1, "bad", isStarting), task(3, "bad", isStarting)}
+	for name, c := range map[string]struct {
+		want lain.ProcWant
+		have have
+		n    int
+	}{
+		"there is no service":              {wish(), world(nil), 2},
+		"another attempt has more":         {wish(), world(service(1, 5), shared[:2]...), 5},
+		"another attempt has less":         {wish(), world(service(1, 1), shared[:1]...), 2},
+		"a bad one shares a slot":          {wish(), world(service(2, 5), shared...), 5},
+		"bad ones have slots of their own": {wish(), world(service(2, 5), shared[0], shared[1], shared[3]), 2},
+		"one of two is ready":              {wish(), world(service(2, 5), shared[0], shared[3]), 5},
+		"none are wished for":              {wish(instances(0)), world(service(1, 5), shared...), 0},
+	} {
+		if n := size(c.want, c.have); n != c.n {
+			t.Errorf("%s: %d, want %d", name, n, c.n)
+		}
+	}
+}
+
+func TestRetreat(t *testing.T) {
+	old, bad, next := task(1, "old", isRunning), task(1, "new", isStarting), "next"
+	crashed := task(1, "new", isFailed, desired(isRunning)) // its successor is not made yet
+	before := service(1, 2)
+	before.Spec.TaskTemplate.ContainerSpec.Labels[SpecLabel] = "old"
+	from := func(previous string) *swarm.Service {
+		s := service(2, 2)
+		s.PreviousSpec = &service(1, 2).Spec
+		s.PreviousSpec.TaskTemplate.ContainerSpec.Labels = map[string]string{SpecLabel: previous}
+		return s
+	}
+	cases := map[string]struct {
+		have       have
+		next       string
+		memory     memory
+		back, wait bool
+	}{
+		"one starts beside one that runs":     {have: world(from("old"), old, bad), back: true},
+		"one has just crashed":                {have: world(from("old"), old, crashed), back: true},
+		"the wish is the return":              {have: world(from("old"), old, bad), next: "old"},
+		"nothing but the old":                 {have: world(from("old"), old)},
+		"the bad one is told to go":           {have: world(from("old"), old, task(1, "new", isStarting, desired(isShutdown)))},
+		"in another slot":                     {have: world(from("old"), old, task(2, "new", isStarting))},
+		"both run":                            {have: world(from("old"), old, task(1, "new", isRunning))},
+		"nothing runs":                        {have: world(from("old"), task(1, "old", isStarting), bad)},
+		"it has gone back":                    {have: world(before, old, bad), memory: memory{retreated: noon}, wait: true},
+		"it has gone back, to no avail":       {have: world(before, old, bad), memory: memory{retreated: after(-time.Hour)}},
+		"a successor of the running one":      {have: world(before, old, task(1, "old", isStarting))},
+		"the engine remembers something else": {have: world(from("other"), old, bad)},
+		"the engine remembers nothing":        {have: world(service(2, 2), old, bad)},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if c.next != "" {
+				next = c.next
+			} else {
+				next = "next"
+			}
+			if back, wait := retreat(c.have, next, c.memory, after(time.Second)); back != c.back || wait != c.wait {
+				t.Errorf("back %v, wait %v; want %v, %v", back, wait, c.back, c.wait)
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/redact"
 	"lain.internal/lain/state/reconcile"
 )
 
@@ -24,7 +25,7 @@ func (c *Controller) publish(ctx context.Context, j *job, v verdict) (reconcile.
 	case j.judged():
 		next.State, next.Failure, next.Reason = j.seen.State, j.seen.Failure, j.afterwards(v)
 	case v.state == lain.SeenFailed:
-		f := failureOf(*j.want, v, c.evidence(ctx, v))
+		f := c.withoutSecrets(ctx, j, failureOf(*j.want, v, c.evidence(ctx, v)))
 		next.Failure, next.Reason = &f, f.Sentence
 	}
 	if err := c.writeSeen(ctx, j, next); err != nil {
@@ -39,6 +40,28 @@ func (c *Controller) publish(ctx context.Context, j *job, v verdict) (reconcile.
 	return reconcile.Done, nil
 }
 
+// withoutSecrets takes the values of the proc's secrets out of what its container said. Where they cannot be asked
+// for, nothing that it said is kept.
+func (c *Controller) withoutSecrets(ctx context.Context, j *job, f lain.Failure) lain.Failure {
+	if len(j.want.Spec.Secrets) == 0 && j.want.Spec.Config == nil || c.options.Secrets == nil {
+		return f
+	}
+	ctx, cancel := context.WithTimeout(ctx, slowestAnswer)
+	defer cancel()
+	values, err := c.options.Secrets.Values(ctx, j.app, []lain.ProcSpec{j.want.Spec})
+	if err != nil {
+		c.log.Warn("what a failed container said is withheld: its secrets are not known now", "proc", j.key, "error", err)
+		f.LogTail, f.LastProbe = []string{"(withheld: the vault is away, and this may hold secrets; see: logs " + string(j.app) + ")"}, ""
+		return f
+	}
+	r := redact.New(values)
+	for i, line := range f.LogTail {
+		f.LogTail[i] = r.Text(line)
+	}
+	f.LastProbe = r.Text(f.LastProbe)
+	return f
+}
+
 // afterwards is the reason of an attempt that has its verdict: that of a failure stays.
 func (j *job) afterwards(v verdict) string {
 	if j.seen.State == lain.SeenFailed {
@@ -47,7 +70,7 @@ func (j *job) afterwards(v verdict) string {
 	if v.state == lain.SeenServing {
 		return ""
 	}
-	return progress(j.have, j.have.count(j.want.Spec, j.now), j.want.Spec, j.now)
+	return progress(j.have, j.have.count(), j.want.Spec)
 }
 
 func (c *Controller) writeSeen(ctx context.Context, j *job, next lain.ProcSeen) error {

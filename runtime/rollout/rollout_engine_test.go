@@ -49,13 +49,13 @@ func TestEngine_ServesUpdatesScalesAndGoesAway(t *testing.T) {
 	if got := get(t, b.addresses()[0], "/"); !strings.HasPrefix(got, "v2 ") {
 		t.Errorf("after the update: %q", got)
 	}
-	b.until("old endpoints are gone", 5*time.Second, func() bool { return len(b.addresses()) == 2 })
+	b.until("old endpoints are gone", patience, func() bool { return len(b.addresses()) == 2 })
 
 	begin := time.Now()
 	_, err := b.wants.Delete(t.Context(), "hello/web")
 	ok(t, err)
-	b.until("endpoints gone", 5*time.Second, func() bool { return b.addresses() == nil })
-	b.until("record gone", 20*time.Second, func() bool {
+	b.until("endpoints gone", patience, func() bool { return b.addresses() == nil })
+	b.until("record gone", patience, func() bool {
 		_, err := b.seen.Get(t.Context(), "hello/web")
 		return err != nil
 	})
@@ -103,7 +103,8 @@ func TestEngine_FailuresKeepTheOldAndSayWhy(t *testing.T) {
 		}},
 		{"oom", func(f lain.Failure) bool { return f.OOM && strings.HasPrefix(f.Hint, "memory:") }},
 	}
-	for i, c := range cases { // each is followed by a return, as the pipeline does it: bad wishes never pile up
+	g := b.guard()
+	for i, c := range cases { // without a return between: the controller itself must not let them harm one another
 		b.wish(i+2, c.mode, func(p *lain.ProcSpec) {
 			if c.mode == "deaf" || c.mode == "sick" {
 				p.Deadline = 8 * time.Second
@@ -115,14 +116,17 @@ func TestEngine_FailuresKeepTheOldAndSayWhy(t *testing.T) {
 		if !contains(b.tasks(), before) || len(b.addresses()) != 2 {
 			t.Errorf("%s: v1 lost instances: %v of %v, endpoints %v", c.mode, b.tasks(), before, b.addresses())
 		}
-		b.attempt++
-		good.Attempt = b.attempt // the return
-		_, err := b.wants.Put(t.Context(), "hello/web", good)
-		ok(t, err)
-		b.serves()
-		if after := b.tasks(); !slices.Equal(after, before) {
-			t.Errorf("%s: the return restarted instances: %v became %v", c.mode, before, after)
-		}
+	}
+	b.attempt++
+	good.Attempt = b.attempt // the return
+	_, err := b.wants.Put(t.Context(), "hello/web", good)
+	ok(t, err)
+	b.serves()
+	if g.stop(); len(g.lost) > 0 {
+		t.Error(g.lost)
+	}
+	if after := b.tasks(); !slices.Equal(after, before) {
+		t.Errorf("the return restarted instances: %v became %v", before, after)
 	}
 }
 
@@ -165,9 +169,13 @@ func TestEngine_Worker(t *testing.T) {
 	if b.addresses() != nil {
 		t.Errorf("a worker has endpoints: %v", b.addresses())
 	}
+	g := b.guard()
 	b.wish(2, "exit", worker)
 	if f := b.fails(); f.ExitCode == nil || *f.ExitCode != 3 {
 		t.Errorf("%+v", f)
+	}
+	if g.stop(); len(g.lost) > 0 { // it never settled, so the old ones were not stopped for it
+		t.Error(g.lost)
 	}
 }
 
@@ -178,9 +186,9 @@ func TestEngine_SickLaterLosesItsEndpointAndComesBack(t *testing.T) {
 	old := b.addresses()
 	get(t, old[0], "/fall-sick")
 	begin := time.Now()
-	b.until("endpoint gone", 30*time.Second, func() bool { return !slices.Contains(b.addresses(), old[0]) })
+	b.until("endpoint gone", patience, func() bool { return !slices.Contains(b.addresses(), old[0]) })
 	t.Logf("sick instance lost its endpoint after %s", time.Since(begin))
-	b.until("two again", 30*time.Second, func() bool { return len(b.addresses()) == 2 })
+	b.until("two again", patience, func() bool { return len(b.addresses()) == 2 })
 	t.Logf("two endpoints again after %s", time.Since(begin))
 	item, err := b.seen.Get(t.Context(), "hello/web")
 	ok(t, err)
@@ -200,20 +208,20 @@ func TestEngine_HandsOnTheEngine(t *testing.T) {
 	one := uint64(1)
 	spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &one}}
 	ok(t, b.engine.UpdateService(t.Context(), s, spec, ""))
-	b.until("two instances again", 20*time.Second, func() bool { return len(b.tasks()) == 2 && len(b.addresses()) == 2 })
+	b.until("two instances again", patience, func() bool { return len(b.tasks()) == 2 && len(b.addresses()) == 2 })
 
 	ok(t, b.engine.RemoveService(t.Context(), s)) // removed by hand
-	b.until("the service is back", 20*time.Second, func() bool {
+	b.until("the service is back", patience, func() bool {
 		n, err := b.engine.Service(t.Context(), "hello", "web")
 		return err == nil && n.ID != s.ID
 	})
-	b.until("it serves", 20*time.Second, func() bool { return len(b.addresses()) == 2 })
+	b.until("it serves", patience, func() bool { return len(b.addresses()) == 2 })
 
 	orphan := s.Spec // ours by its labels, wanted by nobody
 	orphan.Name, orphan.EndpointSpec = b.engine.ServiceName("hello", "ghost"), nil
 	orphan.Labels = b.engine.Labels("hello", "ghost")
 	ok(t, b.engine.CreateService(t.Context(), orphan, ""))
-	b.until("the orphan is gone", 20*time.Second, func() bool {
+	b.until("the orphan is gone", patience, func() bool {
 		_, err := b.engine.Service(t.Context(), "hello", "ghost")
 		return err != nil
 	})
@@ -223,11 +231,11 @@ func TestEngine_NoWritesAtRest(t *testing.T) {
 	b := start(t)
 	b.wish(1, "ok")
 	b.serves()
-	b.until("settled", 10*time.Second, func() bool { return len(b.addresses()) == 2 })
+	b.until("settled", patience, func() bool { return len(b.addresses()) == 2 })
 	_, before, err := b.wants.List(t.Context(), "")
 	ok(t, err)
 	end := time.Now().Add(4 * time.Second)
-	b.until("time has passed", 10*time.Second, func() bool { return time.Now().After(end) })
+	b.until("time has passed", patience, func() bool { return time.Now().After(end) })
 	_, after, err := b.wants.List(t.Context(), "")
 	ok(t, err)
 	if before != after {
@@ -247,7 +255,7 @@ func TestEngine_Logs(t *testing.T) {
 	if len(lines) != 2 || lines[0].Proc != "web" || lines[0].Text != `app v1 in mode "ok"` || lines[0].Instance+lines[1].Instance != 3 {
 		t.Errorf("%+v", lines)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var told []string
 	ok(t, b.engine.Logs(ctx, engine.LogQuery{App: "hello", Proc: "web", Follow: true}, func(l engine.LogLine) error {
@@ -266,14 +274,14 @@ func TestEngine_AwayIsNoFailure(t *testing.T) {
 	b := start(t)
 	b.wish(1, "ok")
 	b.serves()
-	b.wish(2, "ok", func(p *lain.ProcSpec) { p.Deadline = 2 * time.Second })
-	b.until("given to the engine", 5*time.Second, func() bool {
+	b.wish(2, "ok", func(p *lain.ProcSpec) { p.Deadline = 6 * time.Second })
+	b.until("given to the engine", patience, func() bool {
 		s, err := b.engine.Service(t.Context(), "hello", "web")
 		return err == nil && s.Spec.Labels[AttemptLabel] == "2"
 	})
 	b.wire.away()
-	end := time.Now().Add(5 * time.Second)
-	b.until("time has passed", 10*time.Second, func() bool { return time.Now().After(end) })
+	end := time.Now().Add(8 * time.Second)
+	b.until("time has passed", patience, func() bool { return time.Now().After(end) })
 	item, err := b.seen.Get(t.Context(), "hello/web")
 	ok(t, err)
 	if item.Value.State == lain.SeenFailed || len(b.addresses()) == 0 {

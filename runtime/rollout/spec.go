@@ -40,6 +40,9 @@ const (
 	probeEvery         = 500 * time.Millisecond // until the first success; then the helper slows it down
 	probeTimeout       = 3 * time.Second
 	probeRetries       = 3
+	settling           = time.Second     // that the first good answer has to last
+	probation          = 2 * time.Second // that a proc without a port has to stay up, at least
+	aliveEvery         = time.Hour       // its next probes say nothing new
 )
 
 // capabilities are those that containers keep (DESIGN section 6).
@@ -54,6 +57,7 @@ type surroundings struct {
 	argv          []string          // ENTRYPOINT and CMD, resolved
 	network       string            // id of the application's
 	helper        string            // path of the helper on the nodes
+	secrets       []*swarm.SecretReference
 	domain        string
 	nodeCPUs      int64 // of the smallest node, in billionths of a core
 	probeInterval time.Duration
@@ -65,11 +69,10 @@ func serviceSpec(want lain.ProcWant, s surroundings, now time.Time) swarm.Servic
 	labels[ReleaseLabel] = strconv.Itoa(want.Release)
 	labels[AttemptLabel] = strconv.Itoa(want.Attempt)
 	labels[BeganLabel] = now.UTC().Format(time.RFC3339Nano)
-	replicas := uint64(max(0, want.Spec.Instances))
 	spec := swarm.ServiceSpec{
 		Annotations:  swarm.Annotations{Name: s.name, Labels: labels},
 		TaskTemplate: taskSpec(want, s),
-		Mode:         swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}},
+		Mode:         replicated(max(0, want.Spec.Instances)),
 		EndpointSpec: endpointSpec(want.Spec),
 		UpdateConfig: &swarm.UpdateConfig{
 			Parallelism:   0, // all at once
@@ -108,7 +111,8 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 		Image:           s.image,
 		Labels:          maps.Clone(s.labels),
 		Command:         []string{helperInside},
-		Args:            append([]string{"run", "--"}, s.argv...),
+		Args:            helperArgs(want.Spec, s.argv),
+		Secrets:         s.secrets,
 		Hostname:        string(want.Spec.Name) + "-{{.Task.Slot}}",
 		Env:             environment(want, s.domain),
 		Dir:             want.Spec.Workdir,
@@ -120,6 +124,15 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 		CapabilityDrop:  []string{"ALL"},
 		CapabilityAdd:   slices.Clone(capabilities),
 	}
+}
+
+// helperArgs have the helper start argv, with the config values where there are any.
+func helperArgs(p lain.ProcSpec, argv []string) []string {
+	args := []string{"run"}
+	if p.Config != nil {
+		args = append(args, "--config", string(lain.ConfigPath))
+	}
+	return slices.Concat(args, []string{"--"}, argv)
 }
 
 // limits are those of one instance. LAIN's CPU level is in eighths of half a node.
@@ -148,23 +161,43 @@ func endpointSpec(p lain.ProcSpec) *swarm.EndpointSpec {
 // healthCheck asks through the helper, on the address that the router will use ("self"): an application that
 // listens on its loopback only would be called healthy otherwise and never answer anybody. The start period is the whole time a proc has to become healthy, so
 // that the engine never kills what may still come up: the deadline is the judge's. One success ends it.
-// The timeout leaves room for the helper's own sleep inside the probe. An image's own check is switched off.
+// The timeout leaves room for the helper's own sleep inside the probe. It replaces an image's own check.
+//
+// An instance has to settle before the check calls it healthy, and not after: Swarm stops the old instances
+// at the moment in which it calls the new ones healthy, and a release that crashes right behind that would
+// leave nothing to return to. So a proc without a port has a check as well, which is only about time.
 func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfig {
-	if p.Port <= 0 {
-		return &container.HealthConfig{Test: []string{"NONE"}}
+	timeout, retries, settle := probeTimeout, probeRetries, settling
+	if c := p.Check; c != nil {
+		interval, timeout, retries = orDefault(c.Interval, interval), orDefault(c.Timeout, timeout), max(c.Retries, 1)
 	}
-	what := []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}
-	if p.HealthPath != "" {
-		what = []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}
+	if !p.Checked() {
+		interval, settle = aliveEvery, max(probation, p.SetupTime)
 	}
-	test := append([]string{"CMD", helperInside, "probe"}, what...)
+	what, command := question(p)
+	test := slices.Concat([]string{"CMD", helperInside, "probe"}, what,
+		[]string{"--timeout", timeout.String(), "--interval", interval.String(), "--settle", settle.String()}, command)
 	return &container.HealthConfig{
-		Test:        append(test, "--timeout", probeTimeout.String(), "--interval", interval.String()),
+		Test:        test,
 		Interval:    probeEvery,
-		Timeout:     probe.EngineTimeout(interval, probeTimeout),
+		Timeout:     probe.EngineTimeout(interval, timeout, settle),
 		StartPeriod: p.SetupTime + orDefault(p.Deadline, defaultDeadline),
-		Retries:     probeRetries,
+		Retries:     retries,
 	}
+}
+
+// question is what the helper asks, and the command that it asks by, if it is one: a line for the image's shell,
+// as in LAIN.
+func question(p lain.ProcSpec) (what, command []string) {
+	switch {
+	case !p.Checked():
+		return []string{"--alive"}, nil
+	case p.Check != nil && p.Check.Command != "":
+		return []string{"--exec"}, []string{"--", "/bin/sh", "-c", p.Check.Command}
+	case p.HealthPath != "":
+		return []string{"--http", fmt.Sprintf("http://self:%d/%s", p.Port, strings.TrimPrefix(p.HealthPath, "/"))}, nil
+	}
+	return []string{"--tcp", fmt.Sprintf("self:%d", p.Port)}, nil
 }
 
 // environment is the wish's own, and what Lain injects, which wins. Sorted, one entry for each name.

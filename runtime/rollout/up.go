@@ -86,15 +86,35 @@ func (c *Controller) apply(ctx context.Context, j *job, act action) error {
 	if act == create {
 		return c.engine.CreateService(ctx, spec, c.auth(j.app))
 	}
+	if back, wait := retreat(j.have, specOf(spec.TaskTemplate), j.memory, j.now); back {
+		return c.retreat(ctx, j)
+	} else if wait {
+		return nil // the next look is soon
+	}
+	spec.Mode = replicated(size(*j.want, j.have))
 	return c.engine.UpdateService(ctx, *j.have.service, spec, c.auth(j.app))
 }
 
-// resize undoes a number of instances that was set by hand, and restarts nothing.
+// retreat gives the service back the specification that it had before, whose instances run.
+func (c *Controller) retreat(ctx context.Context, j *job) error {
+	c.log.Info("go back to what runs first", "proc", j.key, "attempt", j.want.Attempt)
+	j.memory.retreated = j.now
+	spec := *j.have.service.PreviousSpec
+	spec.Mode = j.have.service.Spec.Mode // fewer only when it is safe: see size
+	return c.engine.UpdateService(ctx, *j.have.service, spec, c.auth(j.app))
+}
+
+// resize undoes a number of instances that was set by hand, or takes away those that a wish has too many, and
+// restarts nothing.
 func (c *Controller) resize(ctx context.Context, j *job) error {
 	spec := j.have.service.Spec
-	replicas := uint64(max(0, j.want.Spec.Instances))
-	spec.Mode = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}}
+	spec.Mode = replicated(size(*j.want, j.have))
 	return c.engine.UpdateService(ctx, *j.have.service, spec, "")
+}
+
+func replicated(n int) swarm.ServiceMode {
+	replicas := uint64(n)
+	return swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}}
 }
 
 // nudge changes nothing but a label of the service, which makes the engine compare its tasks again.
@@ -128,7 +148,12 @@ func (c *Controller) surroundings(ctx context.Context, j *job) (surroundings, er
 	if err != nil {
 		return surroundings{}, err
 	}
+	secrets, err := c.secrets(ctx, j)
+	if err != nil {
+		return surroundings{}, err
+	}
 	s := surroundings{
+		secrets:       secrets,
 		name:          c.engine.ServiceName(j.app, j.proc),
 		labels:        c.engine.Labels(j.app, j.proc),
 		image:         j.want.Spec.Image.On(c.options.RegistryHost),
@@ -146,6 +171,30 @@ func (c *Controller) surroundings(ctx context.Context, j *job) (surroundings, er
 		return surroundings{}, fmt.Errorf("neither lain.yaml nor the image of %s says what to run: set cmd", j.proc)
 	}
 	return s, nil
+}
+
+// secrets are what the engine calls the secret files and the config values of the wish. What it lacks, as a new
+// swarm does, is brought from the vault.
+func (c *Controller) secrets(ctx context.Context, j *job) ([]*swarm.SecretReference, error) {
+	if len(j.want.Spec.Secrets) == 0 && j.want.Spec.Config == nil {
+		return nil, nil
+	}
+	refs, err := c.references(ctx, j)
+	if _, missing := errors.AsType[*engine.MissingSecretError](err); !missing || c.options.Secrets == nil {
+		return refs, err
+	}
+	if err := c.options.Secrets.Restore(ctx, j.app, []lain.ProcSpec{j.want.Spec}); err != nil {
+		return nil, err
+	}
+	return c.references(ctx, j)
+}
+
+func (c *Controller) references(ctx context.Context, j *job) ([]*swarm.SecretReference, error) {
+	ids, err := c.engine.SecretIDs(ctx, j.app)
+	if err != nil {
+		return nil, err
+	}
+	return engine.SecretReferences(j.want.Spec, ids)
 }
 
 // image reads what the image says to run, unless the wish says it all. It pulls it where this engine does

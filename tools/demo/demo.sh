@@ -154,6 +154,28 @@ push() { # TITLE: shows git's own output, and times it
   RESULTS+=("$(printf '%-26s %s s' "$1" "$(seconds "$took")")")
 }
 
+# The application's key and the name it greets are in the server's vault, never in git. Giving them makes the
+# application on the server; a second demo changes neither.
+give_secrets() {
+  if lain secret list hello 2>/dev/null | grep -q signing.key; then echo "         there already"; return; fi
+  echo "         \$ ssh lain secret put hello conf/signing.key < signing.key"
+  new_key | lain secret put hello conf/signing.key 2>&1 | sed 's/^/         /'
+  echo "         \$ ssh lain config set hello HELLO_NAME < name"
+  echo "${SUDO_USER:-$(id -un)}" | lain config set hello HELLO_NAME 2>&1 | sed 's/^/         /'
+}
+
+new_key() { head -c 32 /dev/urandom; }
+lain() { ssh -F "$DEMO/ssh_config" lain "$@"; }
+
+rotate() {
+  local began
+  echo "         \$ ssh lain secret put hello conf/signing.key < new.key"
+  began=$(now_ms)
+  new_key | lain secret put hello conf/signing.key 2>&1 | sed 's/^/         /'
+  RESULTS+=("$(printf '%-26s %s s' "new secret, to live" "$(seconds $(($(now_ms) - began)))")")
+  echo "         \$ curl $URL"; visit | sed 's/^/         /'
+}
+
 push_under_load() {
   local load
   "$TOP/bin/lain-load" -addr "$NODE:80" -host "$HOST" -rate 200 -json "$DEMO/load.json" >"$DEMO/load.txt" 2>&1 &
@@ -199,12 +221,14 @@ up() {
   step "opening ports on the loopback"; start_forward; make_keys; write_ssh_config
   step "starting laind in the node"; start_laind
   step "making the application"; make_app
+  step "giving it a secret file and a config value"; give_secrets
   step "pushing it"; push "first push"
   echo "         \$ curl $URL"; visit | sed 's/^/         /'
   step "changing one line, and pushing that under 200 requests per second"
   change "Hello again from Lain, at $(date +%T)!"
   in_app show --format= -U0 main | grep '^[-+]const' | sed 's/^/         /'
   push_under_load
+  step "changing the secret: only the proc that has it gets new containers, nothing is built"; rotate
   closing
   [ "$(lost)" = 0 ] || die "requests were lost: see $DEMO/load.txt"
 }

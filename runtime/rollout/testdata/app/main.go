@@ -1,6 +1,7 @@
 // Command app is the program that the tests of the rollout run in containers. MODE says how it behaves:
 // "ok" serves, "deaf" never listens, "sick" answers 500, "exit" ends with code 3, "oom" eats its memory,
-// "idle" only waits, "done" ends well, "once" fails as long as the address in GATE answers 503.
+// "idle" only waits, "done" ends well, "once" fails as long as the address in GATE answers 503, "flash" ends with
+// code 5 shortly after it was first called healthy.
 package main
 
 import (
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -69,10 +71,13 @@ func passGate(url string) {
 func serve() {
 	var sick atomic.Bool
 	sick.Store(os.Getenv("MODE") == "sick")
+	var flash sync.Once
 	http.HandleFunc("/fall-sick", func(http.ResponseWriter, *http.Request) { sick.Store(true) })
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
 		if sick.Load() {
 			http.Error(w, "the database is gone", http.StatusInternalServerError)
+		} else if os.Getenv("MODE") == "flash" {
+			flash.Do(func() { time.AfterFunc(600*time.Millisecond, func() { os.Exit(5) }) })
 		}
 	})
 	http.HandleFunc("/env", func(w http.ResponseWriter, _ *http.Request) {

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"lain.internal/lain/vaultbridge"
+	"lain.internal/lain/vaultbridge/local"
+)
+
+// VaultConfig says which Vault is used, and how laind shows it who it is.
+type VaultConfig struct {
+	Addr        string `yaml:"vault-addr"`
+	Namespace   string `yaml:"vault-namespace"`
+	Mount       string `yaml:"vault-mount"`
+	CAFile      string `yaml:"vault-ca-file"`
+	AppRoleFile string `yaml:"vault-approle-file"`
+	TokenFile   string `yaml:"vault-token-file"`
+	CertFile    string `yaml:"vault-cert-file"`
+	KeyFile     string `yaml:"vault-key-file"`
+}
+
+func (c *VaultConfig) flags(f *pflag.FlagSet) {
+	f.StringVar(&c.Addr, "vault-addr", "", "a Vault or OpenBao (https://host:8200); empty: laind runs one of its own")
+	f.StringVar(&c.Namespace, "vault-namespace", "", "namespace in it")
+	f.StringVar(&c.Mount, "vault-mount", vaultbridge.DefaultMount, "its KV version 2 mount that is ours")
+	f.StringVar(&c.CAFile, "vault-ca-file", "", "certificates to trust for vault-addr; empty: the system's")
+	f.StringVar(&c.AppRoleFile, "vault-approle-file", "", "login at vault-addr: JSON with role_id and secret_id")
+	f.StringVar(&c.TokenFile, "vault-token-file", "", "login at vault-addr: a token")
+	f.StringVar(&c.CertFile, "vault-cert-file", "", "login at vault-addr: a client certificate, with vault-key-file")
+	f.StringVar(&c.KeyFile, "vault-key-file", "", "the key of vault-cert-file")
+}
+
+func (c VaultConfig) login() vaultbridge.Login {
+	return vaultbridge.Login{AppRoleFile: c.AppRoleFile, TokenFile: c.TokenFile, CertFile: c.CertFile, KeyFile: c.KeyFile}
+}
+
+func (c VaultConfig) validate() error {
+	if c.Addr == "" && c.login() != (vaultbridge.Login{}) {
+		return errors.New("a vault login is for --vault-addr: the vault that laind runs itself needs none")
+	}
+	return nil
+}
+
+// vaultPatience is how long a run waits for a vault that is sealed or gone before it is refused.
+const vaultPatience = 15 * time.Second
+
+// startVault connects the vault: the machine's own, which is brought up first, or the one that was named. One that
+// is away does not keep the server from starting.
+func (s *server) startVault(ctx context.Context) error {
+	address, login := s.c.Vault.Addr, s.c.Vault.login()
+	if address == "" {
+		own, err := s.ownVault(ctx)
+		if err != nil {
+			return err
+		}
+		address, login = own.Address(), vaultbridge.Login{AppRoleFile: own.Credentials()}
+	}
+	bridge, err := vaultbridge.Open(vaultbridge.Options{Address: address, Namespace: s.c.Vault.Namespace, CAFile: s.c.Vault.CAFile,
+		Login: login, Mount: s.c.Vault.Mount, Cluster: s.cluster(), Logger: s.log})
+	if err != nil {
+		return err
+	}
+	s.vault, s.secrets = bridge, secrets{vaultbridge.NewCourier(bridge, s.engine).WithPatience(vaultPatience), bridge}
+	s.onStop("vault client", func(context.Context) error { bridge.Close(); return nil })
+	return nil
+}
+
+func (s *server) ownVault(ctx context.Context) (*local.Vault, error) {
+	o, err := s.vaultOptions()
+	if err != nil {
+		return nil, err
+	}
+	own, err := local.Start(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	s.loop("vault", own.Run)
+	return own, nil
+}
+
+func (s *server) vaultOptions() (local.Options, error) {
+	binary, err := beside("lain-vault")
+	if err != nil {
+		return local.Options{}, fmt.Errorf("%w; or name another with --vault-addr", err)
+	}
+	return local.Options{Binary: binary, Dir: s.dataDir("vault"), RunDir: s.c.Run, Logger: s.log}, nil
+}
+
+// vaultDown stops the vault of our own, if we have one.
+func (s *server) vaultDown(ctx context.Context) error {
+	if s.c.Vault.Addr != "" {
+		return nil
+	}
+	o, err := s.vaultOptions()
+	if err != nil {
+		return err
+	}
+	return local.Down(ctx, o)
+}
