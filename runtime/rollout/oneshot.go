@@ -25,7 +25,9 @@ const startLimit = 2 * time.Minute
 func oneshotSpec(want lain.ProcWant, s surroundings, now time.Time) swarm.ServiceSpec {
 	want.Spec.Port, want.Spec.Instances = 0, 1
 	spec := serviceSpec(want, s, now)
-	spec.TaskTemplate.ContainerSpec.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
+	c := spec.TaskTemplate.ContainerSpec
+	c.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
+	c.Args[0] = "once" // an engine that stops stops its containers, and some programs end with 0 then
 	spec.TaskTemplate.RestartPolicy = &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionNone}
 	for i := range spec.TaskTemplate.Networks {
 		spec.TaskTemplate.Networks[i].Aliases = nil
