@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"failpoint", "atomicfile", "supervise", "pktline", "helper"},
 	{"lain"},
 	{"state", "engine"},
-	{"access", "gitserver", "builder", "runtime", "router", "vaultbridge", "doctor"},
+	{"access", "gitserver", "builder", "runtime", "router", "vaultbridge", "doctor", "archive"},
 	{"pipeline", "hooks/receive", "api"},
 	{"cmd"},
 }
@@ -41,6 +41,7 @@ var siblings = map[string]string{
 	"router":      "the router uses its own rendering and process",
 	"vaultbridge": "the room runs its tests against its own Vault",
 	"pipeline":    "the pipeline uses its own plan and run logs",
+	"archive":     "the archive uses its own form",
 }
 
 // doors are the packages of rooms that the layer above may use beside the room's root.

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/state"
 )
@@ -99,6 +100,9 @@ func writeInfo(w io.Writer, a appInfo) {
 			}
 			fmt.Fprintln(w)
 		}
+		for _, line := range changes.Scaled(*r) {
+			fmt.Fprintf(w, "         %s\n", line)
+		}
 	}
 	for _, u := range a.URLs {
 		fmt.Fprintf(w, "url:     %s\n", u)
@@ -148,10 +152,26 @@ func releases(c *call) error {
 	return c.answer(all, func(w io.Writer) {
 		rows(w, "RELEASE STATUS COMMIT WHEN BY RUN WHY REASON", func(row func(...any)) {
 			for _, r := range all {
-				row(r.Version(), r.Status, r.Commit.Short(), age(c.Now(), r.Created), r.By, fmt.Sprintf("r-%d", r.Run), r.Why, dash(r.Reason))
+				row(r.Version(), r.Status, r.Commit.Short(), age(c.Now(), r.Created), r.By, fmt.Sprintf("r-%d", r.Run), origin(r), dash(remark(r)))
 			}
 		})
 	})
+}
+
+// origin is why a release was made, and of which one.
+func origin(r lain.Release) string {
+	if r.Why == lain.WhyRollback {
+		return fmt.Sprintf("rollback to v%d", r.From)
+	}
+	return string(r.Why)
+}
+
+// remark is what a person has to know of a release: that it is banned, or why it failed.
+func remark(r lain.Release) string {
+	if r.Ban != nil {
+		return fmt.Sprintf("banned by %s: %s", r.Ban.By, r.Ban.Reason)
+	}
+	return r.Reason
 }
 
 // newest reads the records of an application from number last downwards, at most n.

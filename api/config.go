@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"lain.internal/lain/access"
+	"lain.internal/lain/lain/envfile"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
 )
 
 // configVerbs are about values in the environment that the vault keeps.
@@ -67,7 +69,7 @@ func (c *call) configValues() (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		return parseDotenv(string(data))
+		return envfile.Parse(data)
 	case len(keys) == 0:
 		return nil, wrongArgument(c, "say which KEY to set")
 	}
@@ -103,7 +105,7 @@ func keyNames(c *call, args []string) ([]string, error) {
 	for _, arg := range args {
 		key, value, given := strings.Cut(arg, "=")
 		if given && value != "-" {
-			return nil, wrongArgument(c, "the value of %s must not be an argument, where every user of your machine sees it: send it on standard input", clipName(key))
+			return nil, wrongArgument(c, "the value of %s must not be an argument, where every user of your machine sees it: send it on standard input", report.Line(key, 64))
 		}
 		keys = append(keys, key)
 	}
@@ -138,7 +140,7 @@ func configGet(c *call) error {
 	}
 	value, ok := values[c.args[1]]
 	if !ok {
-		return fault.New(fault.NotFound, "%s has no config value %s", c.app, clipName(c.args[1])).WithHint("See: config list %s", c.app)
+		return fault.New(fault.NotFound, "%s has no config value %s", c.app, report.Line(c.args[1], 64)).WithHint("See: config list %s", c.app)
 	}
 	if err := c.note("config get", fmt.Sprintf("%s, version %d", c.args[1], v.Number)); err != nil {
 		return err

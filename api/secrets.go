@@ -94,22 +94,22 @@ func secretPut(c *call) error {
 func (c *call) fileFlags() (vaultbridge.File, error) {
 	var f vaultbridge.File
 	text, _ := c.flags.GetString("mode")
-	mode, err := strconv.ParseUint(text, 8, 9)
+	mode, err := vaultbridge.ParseMode(text)
 	if err != nil {
-		return f, wrongArgument(c, "--mode %s is no mode: use three octal digits, as 400", text)
+		return f, err
 	}
 	owner, _ := c.flags.GetString("owner")
 	user, group, both := strings.Cut(owner, ":")
 	if !both {
 		group = user
 	}
-	uid, err := strconv.ParseUint(user, 10, 31)
-	gid, err2 := strconv.ParseUint(group, 10, 31)
-	if err != nil || err2 != nil {
-		return f, wrongArgument(c, "--owner %s is no pair of numbers: use 1000 or 1000:1000", owner)
+	uid, err := vaultbridge.ParseOwner(user)
+	if err != nil {
+		return f, err
 	}
-	f.Mode, f.UID, f.GID = uint32(mode), int(uid), int(gid)
-	return f, nil
+	gid, err := vaultbridge.ParseOwner(group)
+	f.Mode, f.UID, f.GID = mode, uid, gid
+	return f, err
 }
 
 // orMake makes the application where there is none: secrets may come before the first push.

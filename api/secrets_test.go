@@ -129,8 +129,8 @@ func TestSecretsThatAreRefused(t *testing.T) {
 	for words, want := range map[string]string{
 		"secret put hello /":                  "names no file",
 		"secret put hello /proc/1/mem":        "cannot be a secret file",
-		"secret put hello a --mode 999":       "three octal digits",
-		"secret put hello a --owner root":     "pair of numbers",
+		"secret put hello a --mode 999":       "999",
+		"secret put hello a --owner someone":  "someone",
 		"secret put hello a -p WEB":           "not a proc name",
 		"secret rollback hello a x":           "no version",
 		"secret get hello a":                  "",

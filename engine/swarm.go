@@ -23,6 +23,7 @@ type Node struct {
 	Name    string
 	Address string // as the other nodes reach it; 127.0.0.1 in a swarm that listens on loopback
 	CPUs    int64  // in billionths of a core
+	Memory  int64  // bytes
 	Ready   bool
 }
 
@@ -111,6 +112,7 @@ func (e *Engine) Nodes(ctx context.Context) ([]Node, error) {
 			Name:    n.Description.Hostname,
 			Address: n.Status.Addr,
 			CPUs:    n.Description.Resources.NanoCPUs,
+			Memory:  n.Description.Resources.MemoryBytes,
 			Ready:   n.Status.State == swarm.NodeStateReady,
 		})
 	}

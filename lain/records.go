@@ -207,13 +207,16 @@ type ProcSeen struct {
 	At        time.Time      `json:"at"`
 }
 
+// StoppingState is that of an instance which still runs and has been told to end, or will be in a moment.
+const StoppingState = "stopping"
+
 // InstanceSeen is one container of a proc, the newest of its slot first.
 type InstanceSeen struct {
 	Number  int       `json:"number"`  // 1..N
 	Task    string    `json:"task"`    // engine id
 	Release int       `json:"release"` // that it was started for
 	Node    string    `json:"node,omitempty"`
-	State   string    `json:"state"` // the engine's word: running, starting, failed, ...
+	State   string    `json:"state"` // the engine's word (running, starting, failed, ...), or StoppingState
 	Reason  string    `json:"reason,omitempty"`
 	Since   time.Time `json:"since"`
 	Failed  int       `json:"failed,omitempty"` // containers of this slot that failed under this wish

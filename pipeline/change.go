@@ -45,8 +45,24 @@ func (p *Pipeline) Preview(ctx context.Context, app lain.AppName, c lain.Change)
 	if err := known(base, c.Procs); err != nil {
 		return next, serving, err
 	}
-	next, err = plan.Changed(c, base, serving)
+	if next, err = plan.Changed(c, base, serving); err == nil {
+		err = p.fits(ctx, next.Procs)
+	}
 	return next, serving, err
+}
+
+// fits refuses procs of which one instance is larger than the largest node. A node that is away may come back, so
+// what is not known refuses nothing.
+func (p *Pipeline) fits(ctx context.Context, procs []lain.ProcSpec) error {
+	if p.o.NodeMemory == nil {
+		return nil
+	}
+	largest, err := p.o.NodeMemory(ctx)
+	if err != nil {
+		p.o.Logger.Warn("the memory of the nodes is not known", "error", err)
+		return nil
+	}
+	return plan.Fits(procs, largest)
 }
 
 // serving is the release that serves, or a refusal where none does.

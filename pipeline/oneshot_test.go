@@ -11,6 +11,7 @@ import (
 
 	"lain.internal/lain/engine"
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/report"
 	"lain.internal/lain/pipeline/plan"
 	"lain.internal/lain/state"
@@ -334,6 +335,49 @@ func TestTakeoverOfOneshots(t *testing.T) {
 		}
 		w.noneWanted()
 	})
+}
+
+// sealed is a vault that gives no values to be kept out of a log.
+type sealed struct{ *vault }
+
+func (sealed) Values(context.Context, lain.AppName, []lain.ProcSpec) ([]string, error) {
+	return nil, fault.New(fault.Unavailable, "the vault is sealed")
+}
+
+// What a oneshot writes is shown without the values of secrets, by a run that was taken over as well; where those
+// are not known it is not shown at all.
+func TestSecretsInWhatAOneshotWritesAreHidden(t *testing.T) {
+	for name, c := range map[string]struct {
+		after   func(*vault) Secrets // what the next start finds
+		has     string
+		hasNone string
+	}{
+		"known":     {func(v *vault) Secrets { return v }, "oneshot migrate: the key is ", "hunter2"},
+		"not known": {func(v *vault) Secrets { return sealed{v} }, "what oneshot procs write is not shown", "the key is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			v := &vault{files: map[lain.SecretPath]int{"/lain/app/conf/key": 1}}
+			o := &output{lines: []engine.LogLine{{At: time.Unix(1, 0), Text: "the key is hunter2hunter2"}}}
+			w.p.o.Secrets = v
+			j := w.jobs(hangs)
+			run := w.submit(w.commit(goodManifest+"oneshot.migrate: {cmd: x, secret_files: [conf/key]}\n", "one"), func(r *lain.RunRequest) { r.Detach = true })
+			<-j.met
+			w.die()
+			w.restart("second")
+			w.p.o.Secrets, w.p.o.Output = c.after(v), o
+			w.jobsAnswer(j, well)
+			if err := w.p.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if s := w.wait(run); s.State != lain.RunDone {
+				t.Errorf("%s: %s", s.State, s.Reason)
+			}
+			if log := w.log(run); !strings.Contains(log, c.has) || strings.Contains(log, c.hasNone) {
+				t.Errorf("the log says:\n%s", log)
+			}
+		})
+	}
 }
 
 func (w *world) jobsAnswer(j *jobs, answer func(lain.ProcWant) lain.SeenState) {

@@ -64,7 +64,8 @@ type Options struct {
 	// Certified returns nil when a host can be served over https, or a fault that says what is missing. nil: none can.
 	Certified func(ctx context.Context, host string) error
 
-	MaxTreeBytes int64 // of a commit's files together; 0: any
+	NodeMemory   func(context.Context) (int64, error) // of the largest node, bytes; nil: not known
+	MaxTreeBytes int64                                // of a commit's files together; 0: any
 
 	Logger *slog.Logger
 	Now    func() time.Time // nil: time.Now

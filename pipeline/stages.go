@@ -228,7 +228,8 @@ func (e *execution) pushed(src source, built lain.Build) (lain.Release, error) {
 		App: e.asked.App, Commit: e.asked.Commit, Tree: src.commit.Tree, Image: built.Image, Procs: procs, Routes: routes,
 		Why: lain.WhyPush, Forced: src.forced, Branch: branchOf(e.asked.Ref), Status: lain.ReleasePending,
 	}
-	return plan.Sized(r, serving.Sizes), nil
+	r = plan.Sized(r, serving.Sizes)
+	return r, e.p.fits(e.ctx, r.Procs)
 }
 
 // record stores the release under the next number, and claims its hosts.

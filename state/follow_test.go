@@ -139,7 +139,7 @@ func TestFollow_isEndedByItsFunction(t *testing.T) {
 
 func TestFollow_failsOnARecordItCannotRead(t *testing.T) {
 	s := statetest.Open(t)
-	put(t, state.Of[record](s, "apps/").Migrating(2, nil), "a", 1)
+	put(t, state.Of[record](s, "apps/").Upgrading(nil), "a", 1)
 	err := state.Of[record](s, "apps/").Follow(t.Context(), "", func(state.Change[record]) error { return nil })
 	if err == nil || !strings.Contains(err.Error(), "schema 2") {
 		t.Errorf("got %v", err)

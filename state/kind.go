@@ -10,6 +10,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"lain.internal/lain/failpoint"
+	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
 )
 
@@ -30,16 +31,17 @@ type Item[T any] struct {
 	Revision int64 // of the store, when the record was last written
 }
 
-// Of names the records of type T below prefix, which is one of the lain.*Prefix constants. They have
-// schema 1; see Migrating.
+// Of names the records of type T below prefix, which is one of the lain.*Prefix constants. Their schema is
+// what lain.Upgrades says of the prefix: a record of an older one is lifted step by step when it is read,
+// and is written at the new one when it is next changed; one of a newer schema is refused.
 func Of[T any](s *Store, prefix string) Kind[T] {
-	return Kind[T]{store: s, prefix: strings.Trim(prefix, "/") + "/", codec: codec{schema: 1}}
+	prefix = strings.Trim(prefix, "/") + "/"
+	return Kind[T]{store: s, prefix: prefix, codec: codec{steps: lain.Upgrades(prefix)}}
 }
 
-// Migrating is the same kind at a later schema: what is read at an older one is lifted by step, once
-// per schema in between, and is written at the new one when it is next changed.
-func (k Kind[T]) Migrating(schema int, step Migration) Kind[T] {
-	k.codec = codec{schema: schema, migrate: step}
+// Upgrading is the same kind with other steps than the table's. It is for tests of the steps.
+func (k Kind[T]) Upgrading(steps ...lain.Upgrade) Kind[T] {
+	k.codec = codec{steps: steps}
 	return k
 }
 
@@ -220,10 +222,14 @@ func (k Kind[T]) path(key string) string { return k.store.root + k.prefix + key 
 
 // name is the record's path below the root, as people are told of it.
 func (k Kind[T]) name(key string) (string, error) {
-	if key == "" || len(key) > maxKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if !validKey(key) {
 		return "", fault.New(fault.Invalid, "%.80q is no key for a record below %s: use 1 to %d visible ASCII characters", key, k.prefix, maxKey)
 	}
 	return k.prefix + key, nil
+}
+
+func validKey(key string) bool {
+	return key != "" && len(key) <= maxKey && !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func (k Kind[T]) encode(key string, v T) (name, data string, err error) {

@@ -149,20 +149,25 @@ type person struct {
 	Last  string `json:"last"`
 }
 
-func TestMigrating(t *testing.T) {
+func TestUpgrading(t *testing.T) {
 	ctx, s := t.Context(), statetest.Open(t)
 	old := state.Of[map[string]string](s, "people/")
-	now := state.Of[person](s, "people/").Migrating(3, func(from int, record json.RawMessage) (json.RawMessage, error) {
-		if from == 1 { // the field was called "name" once
-			return json.RawMessage(strings.Replace(string(record), `"name"`, `"first"`, 1)), nil
-		}
+	renamed := func(record json.RawMessage) (json.RawMessage, error) { // the field was called "name" once
+		return json.RawMessage(strings.Replace(string(record), `"name"`, `"first"`, 1)), nil
+	}
+	added := func(record json.RawMessage) (json.RawMessage, error) {
 		return json.RawMessage(strings.Replace(string(record), `}`, `,"last":"?"}`, 1)), nil
-	})
+	}
+	now := state.Of[person](s, "people/").Upgrading(renamed, added)
 	_, err := old.Put(ctx, "ada", map[string]string{"name": "Ada"})
 	must(t, err)
-	got, err := now.Get(ctx, "ada")
-	if want := (person{"Ada", "?"}); err != nil || got.Value != want {
-		t.Fatalf("got %+v, %v; want %+v", got.Value, err, want)
+	for _, read := range []func() (person, error){
+		func() (person, error) { i, err := now.Get(ctx, "ada"); return i.Value, err },
+		func() (person, error) { l, _, err := now.List(ctx, ""); return l[0].Value, err },
+	} {
+		if got, err := read(); err != nil || got != (person{"Ada", "?"}) {
+			t.Fatalf("got %+v, %v", got, err)
+		}
 	}
 	_, err = now.Update(ctx, "ada", func(p *person) error { p.Last = "Lovelace"; return nil })
 	must(t, err)
@@ -172,6 +177,22 @@ func TestMigrating(t *testing.T) {
 	}
 	if _, _, err := old.List(ctx, ""); err == nil {
 		t.Error("a record from the future was listed")
+	}
+	between := state.Of[map[string]string](s, "people/").Upgrading(renamed)
+	_, err = between.Put(ctx, "bob", map[string]string{"first": "Bob"})
+	must(t, err)
+	if got, err := now.Get(ctx, "bob"); err != nil || got.Value != (person{"Bob", "?"}) {
+		t.Errorf("a record of the schema between: %+v, %v", got.Value, err)
+	}
+}
+
+func TestUpgrading_aStepThatFailsIsNoRecord(t *testing.T) {
+	ctx, s := t.Context(), statetest.Open(t)
+	_, err := state.Of[person](s, "people/").Put(ctx, "ada", person{"Ada", "?"})
+	must(t, err)
+	broken := func(json.RawMessage) (json.RawMessage, error) { return nil, errors.New("no such field") }
+	if got, err := state.Of[person](s, "people/").Upgrading(broken).Get(ctx, "ada"); err == nil {
+		t.Errorf("it was read as %+v", got.Value)
 	}
 }
 

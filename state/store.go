@@ -43,6 +43,7 @@ type Store struct {
 	client *clientv3.Client
 	server *server // nil: an outside etcd
 	root   string  // "/lain/<cluster>/"
+	owner  lain.Cluster
 	log    *slog.Logger
 
 	ctx    context.Context // ends with Close
@@ -59,7 +60,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fault.Hide(fault.Invalid, err, "%s", err)
 	}
-	s := &Store{root: "/lain/" + string(cluster) + "/", log: logger(o)}
+	s := &Store{root: "/lain/" + string(cluster) + "/", owner: cluster, log: logger(o)}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.closed = sync.OnceValue(s.close)
 	endpoints := o.Endpoints
@@ -105,6 +106,9 @@ func (s *Store) connect(ctx context.Context, endpoints []string) error {
 // Sole reports that etcd is embedded: this process is the only one that can own anything, so every
 // other owner named in a record is dead.
 func (s *Store) Sole() bool { return s.server != nil }
+
+// Cluster is whose records they are.
+func (s *Store) Cluster() lain.Cluster { return s.owner }
 
 // Close ends every Follow, Signal and Lease of the store, waits for them, and stops an embedded etcd.
 // A second call does nothing and returns the same error.

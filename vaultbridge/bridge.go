@@ -32,7 +32,7 @@ type Options struct {
 	Cluster   lain.Cluster  // everything is below it
 	Timeout   time.Duration // of one request; 0: DefaultTimeout
 	Patience  time.Duration // how long to wait for a vault that is sealed or gone; 0: DefaultPatience, negative: not at all
-	Logger    *slog.Logger
+	Logger    *slog.Logger  // nil: nobody is told of logins that are made anew
 }
 
 // Bridge is a connection to the vault. It is safe for concurrent use.
@@ -73,6 +73,9 @@ func (o *Options) fill() error {
 	}
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Patience == 0 {
 		o.Patience = DefaultPatience

@@ -145,14 +145,21 @@ func (b *Bridge) config(ctx context.Context, app lain.AppName) (place, entry, er
 
 // configAt reads the values of a version; one that is not live has none.
 func (b *Bridge) configAt(ctx context.Context, who *session, p place, v Version) (map[string][]byte, error) {
-	stored := storedConfig{}
-	if v.Live() {
-		if err := b.value(ctx, who, p, v.Number, &stored); err != nil {
-			return nil, err
-		}
+	if !v.Live() {
+		return map[string][]byte{}, nil
+	}
+	return b.configValues(ctx, who, p, v.Number)
+}
+
+// configValues reads a version. One that is not as SetConfig writes it, since it was changed by hand, is refused.
+func (b *Bridge) configValues(ctx context.Context, who *session, p place, version int) (map[string][]byte, error) {
+	var stored storedConfig
+	if err := b.value(ctx, who, p, version, &stored); err != nil {
+		return nil, err
 	}
 	if stored.Values == nil {
-		stored.Values = map[string][]byte{}
+		return nil, fault.New(fault.Invalid, "version %d of the config values is not in the vault as Lain wrote it", version).
+			WithHint("Roll back to an older one: config rollback.")
 	}
 	return stored.Values, nil
 }

@@ -215,11 +215,11 @@ func (c *Courier) bringConfig(ctx context.Context, app lain.AppName, p parcel, h
 	if c.handed.note(p.name); have[p.name] != nil {
 		return nil
 	}
-	var stored storedConfig
-	if err := c.bridge.value(ctx, c.bridge.app(app), p.place, p.version, &stored); err != nil {
+	values, err := c.bridge.configValues(ctx, c.bridge.app(app), p.place, p.version)
+	if err != nil {
 		return err
 	}
-	file, err := start.FormatConfig(texts(stored.Values))
+	file, err := start.FormatConfig(texts(values))
 	if err != nil {
 		return fault.New(fault.Invalid, "the config values of %s cannot be delivered: %s", app, err)
 	}

@@ -3,6 +3,7 @@ package vaultbridge
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,10 +28,14 @@ func specs(d Delivery, procs ...lain.ProcName) []lain.ProcSpec {
 }
 
 func TestDeliver(t *testing.T) {
-	b, e := newWorld(t).bridge(), &fakeEngine{}
+	w := newWorld(t)
+	b, e := w.bridge(), &fakeEngine{}
 	c := NewCourier(b, e)
 	if d, err := c.Deliver(t.Context(), "hello", needs()); err != nil || d.Config != nil || len(d.Secrets) != 0 {
 		t.Errorf("nothing needed: %+v %v", d, err)
+	}
+	if s, err := w.root.Logical().ReadWithContext(t.Context(), "auth/approle/role/lain-c1-hello"); s != nil || err != nil {
+		t.Errorf("an application that keeps nothing has a role: %v", err)
 	}
 	put(t, b, file("hello", lain.EveryProc, "/a"), "everybody's")
 	put(t, b, file("hello", lain.EveryProc, "/b"), "")
@@ -95,11 +100,16 @@ func TestDeliver_AllThatIsMissing(t *testing.T) {
 	}
 }
 
-// The shell, and then the server's own parser, give the path back.
+// Two shells, the person's and the one whose rules the server's parser follows, give the path back.
 func TestQuotedTwice(t *testing.T) {
-	for path, want := range map[lain.SecretPath]string{"/a/b-c_d.e": "/a/b-c_d.e", "/a b": `''\''/a b'\'''`} {
-		if got := quotedTwice(path); got != want {
-			t.Errorf("%s: %s", path, got)
+	for _, path := range []lain.SecretPath{"/a/b-c_d.e", "/a b", "/it's", `/"$HOME"`, "/a;b|c`d`", `/\\`, "/''"} {
+		first, err := exec.Command("sh", "-c", "printf %s "+quotedTwice(path)).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := exec.Command("sh", "-c", "printf %s "+string(first)).Output()
+		if err != nil || string(second) != string(path) {
+			t.Errorf("%s became %s, then %s: %v", path, first, second, err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package vaultbridge
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lain.internal/lain/lain"
@@ -90,6 +91,31 @@ func (f File) check() error {
 
 const maxID = 1<<31 - 2
 
+// ParseOwner reads an owner or a group: a number, or root. "" is root.
+func ParseOwner(s string) (int, error) {
+	if s == "" || s == "root" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil || n > maxID {
+		return 0, fault.New(fault.Invalid, "%q is no owner or group of a secret file", clip(s)).
+			WithHint("Give its number: only the image knows names. Or say root.")
+	}
+	return int(n), nil
+}
+
+// ParseMode reads octal permission bits: 400, or 0400. "" is DefaultMode.
+func ParseMode(s string) (uint32, error) {
+	if s == "" {
+		return DefaultMode, nil
+	}
+	n, err := strconv.ParseUint(s, 8, 9)
+	if err != nil || n == 0 {
+		return 0, fault.New(fault.Invalid, "%q is no mode of a secret file: use three octal digits, as 400", clip(s))
+	}
+	return uint32(n), nil
+}
+
 // GetFile reads a version of a secret file; version 0 is the newest. A fault of kind NotFound when there is
 // none, or it is removed.
 func (b *Bridge) GetFile(ctx context.Context, ref FileRef, version int) (File, Version, error) {
@@ -105,12 +131,14 @@ func (b *Bridge) GetFile(ctx context.Context, ref FileRef, version int) (File, V
 	return f.file(), v, err
 }
 
-// storedFile reads a version whole: one that is shorter than it says is an error.
+// storedFile reads a version whole. One that is not as PutFile writes it, since it was changed by hand, is refused:
+// a proc with half a key, or with none, would do harm.
 func (b *Bridge) storedFile(ctx context.Context, who *session, p place, version int) (storedFile, error) {
 	var f storedFile
 	err := b.value(ctx, who, p, version, &f)
-	if err == nil && len(f.Value) != f.Size {
-		return storedFile{}, fault.New(fault.Internal, "version %d of a secret file is damaged in the vault", version)
+	if err == nil && (len(f.Value) != f.Size || f.Mode == 0 || f.file().check() != nil) {
+		return storedFile{}, fault.New(fault.Invalid, "version %d of a secret file is not in the vault as Lain wrote it", version).
+			WithHint("Put it anew.")
 	}
 	return f, err
 }
@@ -124,8 +152,9 @@ func (b *Bridge) listFiles(ctx context.Context, who *session, app lain.AppName) 
 	var list []FileInfo
 	err := b.walk(ctx, who, app, func(scope lain.SecretScope, p place) error {
 		e, err := b.look(ctx, who, p)
-		if v := e.newest(); err == nil && v.Number > 0 {
-			list = append(list, FileInfo{Scope: scope, Path: lain.SecretPath(e.Custom[pathKey]), Version: v})
+		path, v := lain.SecretPath(e.Custom[pathKey]), e.newest()
+		if own, not := b.filePlace(app, scope, path); err == nil && not == nil && own == p && v.Number > 0 {
+			list = append(list, FileInfo{Scope: scope, Path: path, Version: v})
 		}
 		return err
 	})

@@ -164,12 +164,18 @@ func TestFile_TwoWriters(t *testing.T) {
 	results := make([]error, 8)
 	var group sync.WaitGroup
 	for i := range results {
-		group.Go(func() { _, results[i] = b.putFile(t.Context(), p, ref.Path, 1, File{Value: []byte{byte(i)}}, "ann") })
+		group.Go(func() {
+			_, results[i] = b.putFile(t.Context(), p, ref.Path, 1, File{Value: []byte{byte(i)}, Mode: DefaultMode}, "ann")
+		})
 	}
 	group.Wait()
+	f, v, err := b.GetFile(t.Context(), ref, 0)
+	if err != nil || v.Number != 2 {
+		t.Fatalf("version %d: %v", v.Number, err)
+	}
 	won := 0
 	for i, err := range results {
-		switch f, _, _ := b.GetFile(t.Context(), ref, 2); {
+		switch {
 		case err == nil && bytes.Equal(f.Value, []byte{byte(i)}):
 			won++
 		case kind(err) != fault.Conflict || !errors.Is(err, ErrConflict) || Unsettled(err):
@@ -178,6 +184,25 @@ func TestFile_TwoWriters(t *testing.T) {
 	}
 	if won != 1 {
 		t.Errorf("%d of %d won", won, len(results))
+	}
+}
+
+// A server that died between an entry and its first version leaves nothing that counts.
+func TestFile_BegunAndNotWritten(t *testing.T) {
+	b := newWorld(t).bridge()
+	ref := file("hello", "web", "/etc/key")
+	p, _ := b.place(ref)
+	if err := b.prepare(t.Context(), p, map[string]string{pathKey: "/etc/key"}); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := b.ListFiles(t.Context(), "hello"); err != nil || len(list) != 0 {
+		t.Errorf("%+v %v", list, err)
+	}
+	if _, err := NewCourier(b, &fakeEngine{}).Deliver(t.Context(), "hello", needs("/etc/key")); kind(err) != fault.Invalid {
+		t.Errorf("delivered: %v", err)
+	}
+	if v := put(t, b, ref, "one"); v.Number != 1 {
+		t.Errorf("the first version is %d", v.Number)
 	}
 }
 

@@ -83,6 +83,7 @@ func (b *Bridge) once(ctx context.Context, who *session, do func(context.Context
 		if fresh || !isDenied(err) {
 			return err
 		}
+		b.log.Info("the vault refused a token; logging in anew", "error", err)
 		who.drop(c)
 	}
 }

@@ -2,6 +2,7 @@ package vaultbridge
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,7 @@ var (
 	ErrSealed   = errors.New("the vault is sealed")
 	ErrGone     = errors.New("the vault does not answer")     // nobody listens, or the connection broke
 	ErrSlow     = errors.New("the vault is slow")             // it did not answer within Options.Timeout
-	ErrDenied   = errors.New("the vault refuses the server")  // the login, or a right that it should have
+	ErrDenied   = errors.New("the vault refuses the server")  // the login, a right that it should have, or we its certificate
 	ErrNotFound = errors.New("the vault has no such thing")   // never written, removed, or no longer kept
 	ErrConflict = errors.New("it was changed in between")     // somebody wrote since it was read
 	errLogin    = errors.New("the vault login does not work") // a kind of ErrDenied
@@ -49,6 +50,10 @@ func (b *Bridge) explain(ctx context.Context, err error) error {
 		return fault.Hide(fault.Unavailable, cause, "the vault did not answer within %s", b.o.Timeout).
 			WithHint("Try again in a moment. What runs is not touched.")
 	case ErrDenied:
+		if isUntrusted(err) {
+			return fault.Hide(fault.Unavailable, cause, "the server does not trust the vault's certificate").
+				WithHint("An admin has to look at the server's log and its vault settings.")
+		}
 		return fault.Hide(fault.Unavailable, cause, "the vault refuses the server's login or one of its rights").
 			WithHint("An admin has to look at the server's log and its vault login.")
 	case ErrNotFound:
@@ -73,7 +78,7 @@ func classify(err error) error {
 	var answer *api.ResponseError
 	var network net.Error
 	switch {
-	case errors.Is(err, errLogin):
+	case errors.Is(err, errLogin), isUntrusted(err):
 		return ErrDenied
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded):
 		return ErrSlow
@@ -104,6 +109,12 @@ func classOf(answer *api.ResponseError) error {
 		return ErrGone
 	}
 	return nil
+}
+
+// isUntrusted reports that it is not our vault that answers, or that we do not know it.
+func isUntrusted(err error) bool {
+	var cert *tls.CertificateVerificationError
+	return errors.As(err, &cert)
 }
 
 func isDenied(err error) bool { return classify(err) == ErrDenied }

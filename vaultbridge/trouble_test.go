@@ -210,6 +210,15 @@ func TestTrouble_Logins(t *testing.T) {
 	}
 }
 
+// renewedAt is when a token was last renewed, in seconds; 0 for never.
+func (w *world) renewedAt(token string) int64 {
+	w.t.Helper()
+	s := w.do("auth/token/lookup", map[string]any{"token": token})
+	last, _ := s.Data["last_renewal_time"].(json.Number)
+	n, _ := last.Int64()
+	return n
+}
+
 // A token of the file is renewed before it expires, and a new file is read when the old token is dead.
 func TestLogin_TokenFile(t *testing.T) {
 	w := newWorld(t)
@@ -220,6 +229,13 @@ func TestLogin_TokenFile(t *testing.T) {
 		path := w.file("token", token("1h", renewable)+"\n")
 		b := w.bridge(func(o *Options) { o.Login = Login{TokenFile: path} })
 		put(t, b, file("hello", "web", "/a"), "one")
+		b.manager.expires = time.Now().Add(-time.Second) // as if it had grown old
+		if err := b.Health(t.Context()); err != nil {
+			t.Errorf("at the end of its time: %v", err)
+		}
+		if renewed := w.renewedAt(b.manager.client.Token()) > 0; renewed != renewable {
+			t.Errorf("renewable: %v, renewed: %v", renewable, renewed)
+		}
 		w.do("auth/token/revoke", map[string]any{"token": b.manager.client.Token()})
 		class(t, "a dead token", b.Health(t.Context()), ErrDenied)
 		w.file("token", token("1h", renewable))
@@ -337,6 +353,37 @@ func walkFiles(dir string, visit func(string, []byte)) error {
 		visit(path, data)
 	}
 	return err
+}
+
+// What was written by hand is not delivered as if it were nothing.
+func TestEntriesOfStrangersAreRefused(t *testing.T) {
+	w := newWorld(t)
+	b := w.bridge()
+	set(t, b, "hello", "A", "1")
+	put(t, b, file("hello", "web", "/a"), "one")
+	p, _ := b.filePlace("hello", "web", "/a")
+	config, _ := b.configPlace("hello")
+	c := NewCourier(b, &fakeEngine{})
+	n := 1
+	for _, data := range []map[string]any{{"password": "hunter2"}, {"value": "aHVudGVy", "size": 7, "mode": 256}, {"value": "", "size": 0}, {"value": "no base64!", "size": 1, "mode": 256},
+		{"value": "", "size": 0, "mode": 4095}, {"value": 7}} {
+		w.do(b.data(p), map[string]any{"data": data, "options": map[string]any{"cas": n}})
+		n++
+		if d, err := c.Deliver(t.Context(), "hello", needs("/a")); err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%v is delivered as %+v: %v", data, d, err)
+		}
+	}
+	put(t, b, file("hello", "web", "/a"), "two")
+	w.do(b.data(config), map[string]any{"data": map[string]any{"A": "hunter2"}, "options": map[string]any{"cas": 1}})
+	if d, err := c.Deliver(t.Context(), "hello", needs("/a")); kind(err) != fault.Invalid || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("config is delivered as %+v: %v", d, err)
+	}
+	if _, err := b.RollbackConfig(t.Context(), "hello", 1, "ann"); err != nil {
+		t.Error(err)
+	}
+	if _, err := c.Deliver(t.Context(), "hello", needs("/a")); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestDecode_NamesNoValue(t *testing.T) {

@@ -69,7 +69,6 @@ func (b *Bridge) valuesOf(ctx context.Context, app lain.AppName, v placeVersion,
 		f, err := b.storedFile(ctx, b.app(app), v.place, v.version)
 		return []string{string(f.Value)}, err
 	}
-	var stored storedConfig
-	err := b.value(ctx, b.app(app), v.place, v.version, &stored)
-	return slices.Collect(maps.Values(texts(stored.Values))), err
+	values, err := b.configValues(ctx, b.app(app), v.place, v.version)
+	return slices.Collect(maps.Values(texts(values))), err
 }

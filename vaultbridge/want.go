@@ -13,7 +13,6 @@ type parcel struct {
 	place   place
 	name    string
 	version int
-	at      Version
 }
 
 type wantedFile struct {
@@ -55,8 +54,17 @@ func (b *Bridge) want(ctx context.Context, app lain.AppName, needs []Need) (want
 	if err != nil {
 		return wanted{}, err
 	}
-	w.config, _, err = b.wantEntry(ctx, app, p)
+	w.config, _, err = b.wantEntry(ctx, b.asker(app, w), p)
 	return w, err
+}
+
+// asker is the application's session, but the manager's while no file was found: an application that keeps
+// nothing in the vault gets no role there.
+func (b *Bridge) asker(app lain.AppName, w wanted) *session {
+	if len(w.files) == 0 {
+		return b.manager
+	}
+	return b.app(app)
 }
 
 // wantFile prefers the proc's own file to every proc's.
@@ -66,7 +74,7 @@ func (b *Bridge) wantFile(ctx context.Context, app lain.AppName, proc lain.ProcN
 		if err != nil {
 			return wantedFile{}, false, err
 		}
-		parcel, found, err := b.wantEntry(ctx, app, p)
+		parcel, found, err := b.wantEntry(ctx, b.app(app), p)
 		if err != nil || found {
 			return wantedFile{parcel: parcel, proc: proc, scope: scope, path: path}, found, err
 		}
@@ -74,13 +82,13 @@ func (b *Bridge) wantFile(ctx context.Context, app lain.AppName, proc lain.ProcN
 	return wantedFile{}, false, nil
 }
 
-func (b *Bridge) wantEntry(ctx context.Context, app lain.AppName, p place) (parcel, bool, error) {
-	e, err := b.look(ctx, b.app(app), p)
+func (b *Bridge) wantEntry(ctx context.Context, who *session, p place) (parcel, bool, error) {
+	e, err := b.look(ctx, who, p)
 	v := e.newest()
 	if err != nil || !v.Live() {
 		return parcel{}, false, err
 	}
-	return parcel{place: p, name: b.engineName(p, v.Number, v.At), version: v.Number, at: v}, true, nil
+	return parcel{place: p, name: b.engineName(p, v.Number, v.At), version: v.Number}, true, nil
 }
 
 // sorted is needs by proc, with each path once, sorted: the same needs make the same release.

@@ -187,8 +187,11 @@ func (tw *Town) launch(env []string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
+// RunDir is the server's folder of sockets and pid files.
+func (tw *Town) RunDir() string { return filepath.Join(tw.dir, "run") }
+
 func (tw *Town) flags() []string {
-	return []string{"--data", tw.Data(), "--run", filepath.Join(tw.dir, "run"), "--engine", tw.Lab.DockerHost("n1")}
+	return []string{"--data", tw.Data(), "--run", tw.RunDir(), "--engine", tw.Lab.DockerHost("n1")}
 }
 
 func (tw *Town) logFile() string { return filepath.Join(tw.dir, "laind.log") }

@@ -251,6 +251,13 @@ func TestRunAddsConfigValues(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(out, "a\nb|kept|sh -c ") {
 		t.Errorf("exit %d, stdout %q, stderr %q", code, out, problem)
 	}
+	largest := "lain-config 1\nMARK=" + strings.Repeat("x", 128<<10-len("MARK=")-1) + "\x00"
+	if err := os.WriteFile(config+"2", []byte(largest), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if out, problem, code := call(t, exec.Command(helper, "run", "--config", config+"2", "--", "sh", "-c", `echo ${#MARK}`)); out != "131066\n" {
+		t.Errorf("the largest value: exit %d, stdout %q, stderr %q", code, out, problem)
+	}
 	for _, args := range [][]string{{"--config", dir + "/none", "--", "true"}, {"--config", "/proc/self/exe", "--", "true"}, {"--config", dir, "--", "true"}} {
 		out, problem, code := call(t, exec.Command(helper, append([]string{"run"}, args...)...))
 		if code != 126 || out != "" || !strings.Contains(problem, "cannot read the config values") || strings.Count(problem, "\n") != 1 {

@@ -64,8 +64,16 @@ func (a *applications) MayHaveConfig(ctx context.Context, name lain.AppName) err
 	}
 }
 
-// Destroy removes an application from every room.
+// Destroy removes an application from every room. It waits while a backup is being written.
 func (a *applications) Destroy(ctx context.Context, name lain.AppName, tell func(string)) error {
+	if a.s.gate.Held() {
+		tell("Waiting until the backup of the server is written")
+	}
+	ctx, leave, err := a.s.gate.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return a.s.pipeline.Destroy(ctx, name, tell, func(ctx context.Context) error {
 		return errors.Join(
 			a.s.builder.Forget(ctx, name),

@@ -48,6 +48,8 @@ type Config struct {
 	DefaultMemory   int64         `yaml:"default-memory"`
 	DrainTimeout    time.Duration `yaml:"drain-timeout"`
 	Vault           VaultConfig   `yaml:",inline"`
+
+	file string // that of --config; "": the default's, if there is one
 }
 
 // flags declares every setting with its default.
@@ -82,7 +84,7 @@ func load(path string, given *pflag.FlagSet) (Config, error) {
 	var c Config
 	fresh := pflag.NewFlagSet("defaults", pflag.ContinueOnError)
 	c.flags(fresh)
-	if err := c.file(path); err != nil {
+	if err := c.read(path); err != nil {
 		return c, err
 	}
 	var err error
@@ -106,9 +108,10 @@ func copyFlag(target, f *pflag.Flag) error {
 	return target.Value.(pflag.SliceValue).Replace(from.GetSlice())
 }
 
-// file decodes laind.yaml strictly: a key that is not known is an error that names its line.
-func (c *Config) file(path string) error {
+// read decodes laind.yaml strictly: a key that is not known is an error that names its line.
+func (c *Config) read(path string) error {
 	named := path != ""
+	c.file = path
 	if !named {
 		path = defaultConfig
 	}

@@ -4,6 +4,7 @@
 //	laind serve --admin-key ~/.ssh/authorized_keys
 //	laind doctor
 //	laind down
+//	laind backup --recipients-file FILE FILE
 package main
 
 import (
@@ -45,6 +46,7 @@ func root() *cobra.Command {
 		&cobra.Command{Use: "version", Short: "print the version", Args: cobra.NoArgs,
 			Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), version) }},
 	)
+	cmd.AddCommand(archiveCommands()...)
 	return cmd
 }
 

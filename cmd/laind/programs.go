@@ -40,7 +40,7 @@ func down(ctx context.Context, c Config, log *slog.Logger) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	return errors.Join(s.newRouter().Down(ctx), fence.Down(ctx), s.vaultDown(ctx))
+	return errors.Join(s.newRouter().Down(ctx), fence.Down(ctx), c.vaultDown(ctx, log))
 }
 
 // runDoctor prints every finding and fails when one of them must be mended.

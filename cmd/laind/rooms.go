@@ -197,7 +197,7 @@ func (b builds) Open(ctx context.Context, r builder.Request, out report.Reporter
 
 func (s *server) startPipeline(ctx context.Context) error {
 	repos, err := repo.NewStore(ctx, repo.Options{Root: s.dataDir("repositories"), UID: s.c.GitUID, GID: s.c.GitUID,
-		HookDir: s.dataDir("hooks"), MaxInputBytes: s.c.MaxPushBytes})
+		HookDir: s.dataDir("hooks"), MaxInputBytes: s.c.MaxPushBytes, Removing: s.gate.Enter})
 	if err != nil {
 		return err
 	}
@@ -211,13 +211,22 @@ func (s *server) startPipeline(ctx context.Context) error {
 	}
 	s.builder = b
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, Secrets: s.secrets, Output: s.engine, LogDir: s.dataDir("runs"),
-		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, URL: s.url, Certified: s.router.Certified, Logger: s.log, ID: rand.Text()})
+		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, NodeMemory: s.nodeMemory, URL: s.url, Certified: s.router.Certified, Logger: s.log, ID: rand.Text()})
 	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err
 	}
 	s.loop("retention", s.pipeline.Retain)
 	return nil
+}
+
+// nodeMemory is that of the largest node, in bytes.
+func (s *server) nodeMemory(ctx context.Context) (largest int64, err error) {
+	nodes, err := s.engine.Nodes(ctx)
+	for _, n := range nodes {
+		largest = max(largest, n.Memory)
+	}
+	return largest, err
 }
 
 // drainRuns waits for runs as long as it may. It can be repeated.

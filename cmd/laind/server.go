@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lain.internal/lain/access"
+	"lain.internal/lain/archive"
 	"lain.internal/lain/builder"
 	"lain.internal/lain/builder/registry"
 	"lain.internal/lain/engine"
@@ -24,6 +25,7 @@ import (
 	"lain.internal/lain/router"
 	"lain.internal/lain/state"
 	"lain.internal/lain/vaultbridge"
+	"lain.internal/lain/vaultbridge/local"
 )
 
 // server is the wiring: every room, and the steps that take it down again in the reverse order.
@@ -41,7 +43,9 @@ type server struct {
 	pipeline *pipeline.Pipeline
 	git      *gitserver.Server
 	vault    *vaultbridge.Bridge
+	own      *local.Vault // nil where another vault is used
 	secrets  secrets
+	gate     *archive.Gate // between backups and removals
 
 	steps []step
 	loops sync.WaitGroup
@@ -72,7 +76,7 @@ func (s *server) stop(ctx context.Context) error {
 
 // serve runs the server until ctx ends, drains it, and returns.
 func serve(ctx context.Context, c Config, log *slog.Logger) (err error) {
-	s := &server{c: c, log: log, lost: make(chan error, 1)}
+	s := &server{c: c, log: log, lost: make(chan error, 1), gate: archive.NewGate()}
 	defer func() {
 		err = errors.Join(err, s.stop(context.WithoutCancel(ctx)))
 	}()
@@ -121,7 +125,7 @@ func (s *server) start(ctx context.Context) error {
 	}{
 		{"folders", s.folders}, {"api", s.startAPI}, {"store", s.startStore}, {"engine", s.startEngine},
 		{"fence", s.startFence}, {"vault", s.startVault}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
-		{"pipeline", s.startPipeline}, {"ssh", s.startSSH},
+		{"pipeline", s.startPipeline}, {"ssh", s.startSSH}, {"control", s.startControl},
 	} {
 		begun := time.Now()
 		if err := part.run(ctx); err != nil {

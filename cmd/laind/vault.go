@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -71,7 +73,7 @@ func (s *server) startVault(ctx context.Context) error {
 }
 
 func (s *server) ownVault(ctx context.Context) (*local.Vault, error) {
-	o, err := s.vaultOptions()
+	o, err := s.c.vaultOptions(s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -79,26 +81,36 @@ func (s *server) ownVault(ctx context.Context) (*local.Vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.own = own
 	s.loop("vault", own.Run)
 	return own, nil
 }
 
-func (s *server) vaultOptions() (local.Options, error) {
+func (c Config) vaultOptions(log *slog.Logger) (local.Options, error) {
 	binary, err := beside("lain-vault")
 	if err != nil {
 		return local.Options{}, fmt.Errorf("%w; or name another with --vault-addr", err)
 	}
-	return local.Options{Binary: binary, Dir: s.dataDir("vault"), RunDir: s.c.Run, Logger: s.log}, nil
+	return local.Options{Binary: binary, Dir: filepath.Join(c.Data, "vault"), RunDir: c.Run, Logger: log}, nil
+}
+
+// findVault is the vault of our own as it is, nil where another one is used.
+func (c Config) findVault(log *slog.Logger) (*local.Vault, error) {
+	if c.Vault.Addr != "" {
+		return nil, nil
+	}
+	o, err := c.vaultOptions(log)
+	if err != nil {
+		return nil, err
+	}
+	return local.Find(o)
 }
 
 // vaultDown stops the vault of our own, if we have one.
-func (s *server) vaultDown(ctx context.Context) error {
-	if s.c.Vault.Addr != "" {
-		return nil
-	}
-	o, err := s.vaultOptions()
-	if err != nil {
+func (c Config) vaultDown(ctx context.Context, log *slog.Logger) error {
+	v, err := c.findVault(log)
+	if err != nil || v == nil {
 		return err
 	}
-	return local.Down(ctx, o)
+	return v.Down(ctx)
 }

@@ -15,6 +15,14 @@ const keepUnreachable = "8.days.ago"
 // days, with what a killed push left behind. It may run beside pushes: what a push brings is younger than
 // that. Two at once in one repository do no harm, but the second does nothing useful.
 func (r *Repository) Maintain(ctx context.Context) error {
+	if removing := r.store.o.Removing; removing != nil {
+		in, leave, err := removing(ctx)
+		if err != nil {
+			return fmt.Errorf("maintain the repository of %s: %w", r.app, err)
+		}
+		defer leave()
+		ctx = in
+	}
 	for _, args := range [][]string{
 		{"repack", "-q", "-d", "-l", "--cruft", "--cruft-expiration=" + keepUnreachable},
 		{"prune", "--expire=" + keepUnreachable},

@@ -473,3 +473,25 @@ func FuzzCheckRef(f *testing.F) {
 		}
 	})
 }
+
+// While objects must stay, packing waits, and touches nothing when it is told not to wait any longer.
+func TestMaintain_waitsWhileObjectsMustStay(t *testing.T) {
+	s, entered := newStore(t), 0
+	busy := errors.New("a backup is being written")
+	s.o.Removing = func(ctx context.Context) (context.Context, func(), error) {
+		if entered++; entered == 1 {
+			return ctx, nil, busy
+		}
+		return ctx, func() { entered = 10 }, nil
+	}
+	r, err := s.Create(t.Context(), "hello", SHA1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Maintain(t.Context()); !errors.Is(err, busy) {
+		t.Errorf("packed: %v", err)
+	}
+	if err := r.Maintain(t.Context()); err != nil || entered != 10 {
+		t.Errorf("later: %v, entered %d", err, entered)
+	}
+}

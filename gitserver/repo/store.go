@@ -36,6 +36,10 @@ type Options struct {
 	UID, GID      uint32 // whom git runs as; ignored when this process is not root
 	HookDir       string // core.hooksPath; not writable by UID
 	MaxInputBytes int64  // the largest pack a push may send; 2 GiB when 0
+
+	// Removing is asked before Maintain drops or moves objects; it waits while they must stay, and is told the end
+	// by leave. nil: they never must.
+	Removing func(context.Context) (in context.Context, leave func(), err error)
 }
 
 // Store is the folder of all repositories. It is safe for concurrent use.

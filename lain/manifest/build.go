@@ -154,7 +154,7 @@ func (r *reader) release(key, v *node) *Release {
 	var copied *node
 	r.section(release, "release", v, takers{
 		"dest_base": func(_, v *node) {
-			if v.text != "" || !v.scalar() {
+			if !v.empty() {
 				rel.DestBase, rel.DestBaseLine = r.image(v, "release.dest_base"), v.line
 			}
 		},

@@ -27,6 +27,9 @@ const (
 
 // containerHealth reads {cmd, options: {interval, timeout, retries}}.
 func (r *reader) containerHealth(key, v *node, what string) *ContainerHealth {
+	if v.empty() {
+		return nil
+	}
 	h := &ContainerHealth{Interval: minInterval * time.Second, Timeout: minTimeout * time.Second, Retries: minRetries, Line: key.line}
 	r.section(check, what, v, takers{
 		"cmd": func(_, v *node) { h.Cmd = r.shellLine(v, what+".cmd") },
@@ -125,8 +128,11 @@ func (r *reader) time(v *node, what string, limit int64) time.Duration {
 var healthPattern = regexp.MustCompile(`^/[A-Za-z0-9._~/?&=%+,:;@!*()-]{0,255}$`)
 
 func (r *reader) healthPath(v *node, what string) string {
+	if v.empty() {
+		return ""
+	}
 	s, ok := r.text(v, what)
-	if !ok || s == "" {
+	if !ok {
 		return ""
 	}
 	if !strings.HasPrefix(s, "/") {

@@ -60,14 +60,16 @@ func (r *reader) filters(section *node) []string {
 	return filters
 }
 
-// words reads text, or a list of it, where LAIN read nothing from a map.
+// words reads text, or a list of it, where LAIN read nothing from anything else.
 func (r *reader) words(v *node, what string) []*node {
 	switch {
-	case v.kind == dict:
-		r.warn(v, "%s is a map, from which nothing is read: write a list", what)
+	case v.empty():
 		return nil
-	case v.kind != list:
+	case v.kind == text:
 		v = &node{place: v.place, kind: list, items: []*node{v}}
+	case v.kind != list:
+		r.warn(v, "%s is %s, from which nothing is read: write a list", what, v.kind)
+		return nil
 	}
 	return r.texts(v, what)
 }

@@ -46,7 +46,7 @@ func (r *reader) manifest(root *node) *Manifest {
 		"test":    func(k, v *node) { m.Test = r.test(k, v) },
 
 		"apptype":       func(_, v *node) {}, // read before all others: it changes how they are read
-		"giturl":        func(_, v *node) { m.GitURL, _ = r.text(v, "giturl") },
+		"giturl":        func(_, v *node) { m.GitURL = r.gitURL(v) },
 		"notify":        func(_, v *node) { m.Notify = r.settings(v, "notify") },
 		"use_services":  func(_, v *node) { m.UseServices = r.useServices(v) },
 		"use_resources": func(_, v *node) { m.UseResources = r.useResources(v) },
@@ -103,6 +103,15 @@ func (r *reader) appName(v *node) lain.AppName {
 		r.fail(v, suggestName("appname", s), "%s", err)
 	}
 	return name
+}
+
+func (r *reader) gitURL(v *node) string {
+	if !v.scalar() {
+		r.warn(v, "giturl must be text, and this is %s: it is ignored", v.kind)
+		return ""
+	}
+	s, _ := r.text(v, "giturl")
+	return s
 }
 
 // suggestName is a hint with a name near s that would do, or "".

@@ -126,6 +126,9 @@ func (r *reader) clients(v *node) []string {
 	for _, item := range r.words(v, "allow_clients") {
 		clients = append(clients, item.text)
 	}
+	if len(clients) == 0 { // "all" is no reading of what was meant as a limit
+		r.fail(v, "Try: allow_clients: \"**\", which is all", "allow_clients names no application")
+	}
 	return clients
 }
 
@@ -244,8 +247,11 @@ func (r *reader) user(v *node, what string) string {
 }
 
 func (r *reader) workdir(v *node, what string) string {
+	if v.empty() {
+		return ""
+	}
 	s, ok := r.text(v, what)
-	if ok && s != "" && !path.IsAbs(s) {
+	if ok && !path.IsAbs(s) {
 		r.fail(v, "Try: workdir: "+path.Join("/lain/app", s), "%s must be an absolute path, and this is %s", what, show(s))
 		return ""
 	}

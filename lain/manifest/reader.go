@@ -95,16 +95,16 @@ func (r *reader) text(v *node, what string) (string, bool) {
 	return v.text, r.clean(v, what, v.text)
 }
 
-// list gives the items of a list. A single value where LAIN's documents ask for a list is taken for a list
+// list gives the items of a list; what Python calls false has none. Another single value where LAIN's documents ask for a list is taken for a list
 // of one, with a warning (LAIN itself took it letter by letter).
 func (r *reader) list(v *node, what string) []*node {
 	switch {
+	case v.empty():
+		return nil
 	case v.kind == list:
 		return v.items
 	case v.kind == dict:
 		r.fail(v, "Begin each item with a dash.", "%s must be a list, and this is a map", what)
-		return nil
-	case v.kind == null:
 		return nil
 	}
 	r.warn(v, "%s must be a list: this is taken for a list of one", what)

@@ -36,6 +36,18 @@ func Changed(c lain.Change, base, serving lain.Release) (lain.Release, error) {
 	return Sized(next, next.Sizes), nil
 }
 
+// Fits refuses the first proc of which one instance is larger than largest, the memory of the largest node in
+// bytes; 0: not known.
+func Fits(procs []lain.ProcSpec, largest int64) error {
+	for _, p := range procs {
+		if largest > 0 && p.MemoryBytes > largest {
+			return fault.New(fault.Invalid, "memory of %s: %d MiB, but the largest node has %d MiB", p.Name, p.MemoryBytes>>20, largest>>20).
+				WithHint("Give it less: memory in lain.yaml, or scale %s --memory.", p.Name)
+		}
+	}
+	return nil
+}
+
 // Sized is r in the sizes that people gave its procs; those of procs that r has not are dropped.
 func Sized(r lain.Release, sizes map[lain.ProcName]lain.Size) lain.Release {
 	r.Sizes = inherited(sizes, r.Procs)

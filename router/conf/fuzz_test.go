@@ -19,9 +19,11 @@ func FuzzRender(f *testing.F) {
 	f.Add("hello", "web", "a.org\nb.org", "/", "unix:/run/docker.sock")
 	f.Add("he}llo", "we{b", "*.org", "/~/", "[::1%;}]:80")
 	f.Fuzz(func(t *testing.T, app, proc, host, path, address string) {
-		got, err := Render(frame(App{Name: lain.AppName(app),
-			Routes:    []lain.Route{{Host: host, Path: path, Proc: lain.ProcName(proc)}},
-			Endpoints: map[lain.ProcName][]string{lain.ProcName(proc): {address}}}))
+		model := frame(App{Name: lain.AppName(app),
+			Routes:    []lain.Route{{Host: host, Path: path, Proc: lain.ProcName(proc), HTTPSOnly: true}},
+			Endpoints: map[lain.ProcName][]string{lain.ProcName(proc): {address}}})
+		model.HTTPSPort = 8443
+		got, err := Render(model)
 		if err != nil {
 			return
 		}
@@ -34,6 +36,10 @@ func FuzzRender(f *testing.F) {
 			expect(t, words, "location", "/", "/", "@lain_again", "=", "/")
 		} else {
 			expect(t, words, "location", "/", "/", path, "@lain_again", "=", "/")
+		}
+		expect(t, words, "if", "($lain_plain", "($lain_plain", "($lain_again")
+		if n := strings.Count(string(got.Text), quote("https://"+host+":8443$request_uri")+"; }\n"); n != 2 {
+			t.Errorf("%d redirects lead to %s", n, host)
 		}
 		expect(t, words, "upstream", app+"."+proc)
 		canonical, _ := CheckAddress(address)

@@ -135,6 +135,9 @@ func (h have) instance(t swarm.Task, failed int) lain.InstanceSeen {
 		Failed: failed,
 	}
 	i.Release = releaseOf(t)
+	if running(t) && !wanted(t) {
+		i.State = lain.StoppingState
+	}
 	if running(t) && wanted(t) {
 		i.Address = h.address(t)
 	}

@@ -43,6 +43,7 @@ unit_packages() {
 unit() {
   local packages code=0
   mapfile -t packages < <(unit_packages)
+  [ -n "${LAIN_CORPUS:-}" ] || echo "LAIN_CORPUS is not set: lain.yaml is not compared with LAIN's own parser"
   go test -race -timeout 20m "${packages[@]}" || code=1
   (cd examples/hello && go test ./...) || code=1
   tools/setup/vault.sh test || code=1

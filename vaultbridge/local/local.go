@@ -59,7 +59,7 @@ type Vault struct {
 // first start of all a new one is made, which takes a second or two. It may be repeated after any failure.
 // Whoever starts it calls Run. Errors for the operator are faults; ctx bounds the whole of it.
 func Start(ctx context.Context, o Options) (*Vault, error) {
-	v, err := open(o)
+	v, err := Find(o)
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +80,16 @@ func Start(ctx context.Context, o Options) (*Vault, error) {
 // Down stops the Vault that lives in these folders, whoever started it: requests that are under way have five
 // seconds. It returns nil when none runs. Nothing is removed.
 func Down(ctx context.Context, o Options) error {
-	v, err := open(o)
+	v, err := Find(o)
 	if err != nil {
 		return err
 	}
 	return v.Down(ctx)
 }
 
-func open(o Options) (*Vault, error) {
+// Find is the Vault that lives in these folders, as it is: nothing is started or changed. It is for who holds it
+// still or takes it down without having started it.
+func Find(o Options) (*Vault, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}

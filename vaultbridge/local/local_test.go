@@ -462,7 +462,11 @@ func TestAdopt_oneThatWasHeldStillGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = dead.Wait()
-	login(t, start(t, o))
+	v := start(t, o)
+	login(t, v)
+	if !strings.HasPrefix(string(seen), fmt.Sprintln("started", v.PID())) {
+		t.Errorf("this one is %d, the dead one said %q", v.PID(), seen)
+	}
 }
 
 func TestAdopt_oneOfAnotherBuildOrSocketIsReplaced(t *testing.T) {

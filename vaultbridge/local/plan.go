@@ -10,9 +10,12 @@ const (
 	dead
 	sealed
 	silent // it lives, and does not answer
+	deaf   // it lives, and nobody is behind its socket
 )
 
-func (o observation) String() string { return [...]string{"well", "dead", "sealed", "silent"}[o] }
+func (o observation) String() string {
+	return [...]string{"well", "dead", "sealed", "silent", "deaf"}[o]
+}
 
 // action is what is to be done about it.
 type action int
@@ -28,7 +31,7 @@ func (a action) String() string { return [...]string{"nothing", "unlock", "wake"
 
 // watch remembers, between two looks, how long Vault has been silent and when it was last helped.
 type watch struct {
-	silence time.Time // since when; zero: it is not silent
+	silence time.Time // since when; zero: it is neither silent nor deaf
 	woken   bool      // in this silence
 	pause   time.Duration
 	again   time.Time // not before then
@@ -37,7 +40,7 @@ type watch struct {
 // next decides what to do about what was seen now. The first help comes at once; the pause before the next one
 // doubles, and is forgotten when Vault was well for as long as the longest.
 func (w *watch) next(seen observation, now time.Time) action {
-	if seen != silent {
+	if seen != silent && seen != deaf {
 		w.silence, w.woken = time.Time{}, false
 	}
 	if seen == well {
@@ -57,16 +60,16 @@ func (w *watch) next(seen observation, now time.Time) action {
 }
 
 func (w *watch) remedy(seen observation, now time.Time) action {
-	if seen != silent {
+	if seen != silent && seen != deaf {
 		return unlock
 	}
 	if w.silence.IsZero() {
 		w.silence = now
 	}
 	switch quiet := now.Sub(w.silence); {
-	case quiet >= killAfter:
+	case quiet >= killAfter, seen == deaf && quiet >= deafAfter:
 		return replace
-	case quiet >= wakeAfter && !w.woken:
+	case seen == silent && quiet >= wakeAfter && !w.woken:
 		return wake
 	}
 	return nothing

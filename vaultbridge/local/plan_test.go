@@ -1,7 +1,6 @@
 package local
 
 import (
-	"fmt"
 	"testing"
 	"time"
 )
@@ -22,8 +21,9 @@ func TestWatch(t *testing.T) {
 		"a sealed one is unsealed at once":                         {{0, sealed, unlock}, {1, well, nothing}},
 		"a silent one is woken once, then replaced": {{0, silent, nothing}, {14, silent, nothing}, {15, silent, wake}, {20, silent, nothing}, {44, silent, nothing},
 			{45, silent, replace}, {46, silent, nothing}, {47, silent, replace}},
-		"a short silence is forgiven":       {{0, silent, nothing}, {14, silent, nothing}, {15, well, nothing}, {16, silent, nothing}, {30, silent, nothing}, {31, silent, wake}},
-		"silence and then death is a death": {{0, silent, nothing}, {5, dead, unlock}},
+		"a short silence is forgiven":           {{0, silent, nothing}, {14, silent, nothing}, {15, well, nothing}, {16, silent, nothing}, {30, silent, nothing}, {31, silent, wake}},
+		"one without a socket is replaced soon": {{0, deaf, nothing}, {2, deaf, nothing}, {3, deaf, replace}, {3.5, well, nothing}, {4, deaf, nothing}},
+		"silence and then death is a death":     {{0, silent, nothing}, {5, dead, unlock}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w watch
@@ -37,7 +37,7 @@ func TestWatch(t *testing.T) {
 }
 
 func TestDecodeRoot(t *testing.T) {
-	if got, err := decodeRoot("KTMqUg", "AFkM"); err != nil || got != fmt.Sprintf("%s", []byte{'A' ^ 0x29, 'F' ^ 0x33, 'k' ^ 0x2a, 'M' ^ 0x52}) {
+	if got, err := decodeRoot("KTMqUg", "AFkM"); err != nil || got != string([]byte{'A' ^ 0x29, 'F' ^ 0x33, 'k' ^ 0x2a, 'M' ^ 0x52}) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	for _, c := range [][2]string{{"", ""}, {"KTMqUg", "short"}, {"!!!!", "AFk"}} {

@@ -2,6 +2,8 @@ package local
 
 import (
 	"context"
+	"errors"
+	"syscall"
 	"time"
 )
 
@@ -9,15 +11,17 @@ import (
 const (
 	look       = time.Second
 	rotation   = time.Minute
-	firstPause = time.Second      // between two attempts to mend it; doubled up to lastPause
-	lastPause  = 30 * time.Second //
+	firstPause = time.Second // between two attempts to mend it; doubled up to lastPause
+	lastPause  = 30 * time.Second
 	wakeAfter  = 15 * time.Second // of silence: it may be held still
 	killAfter  = 45 * time.Second // of silence: it hangs
+	deafAfter  = 3 * time.Second  // without a socket: somebody removed it
 )
 
 // Run keeps Vault running and unsealed until ctx ends: a dead process is started again, a sealed one unsealed,
-// one that is silent is woken and then replaced; a large audit file is set aside. What cannot be mended is tried
-// again with growing pauses of up to 30 s, and logged. Vault itself goes on when Run ends. It returns nil.
+// one that is silent is woken and then replaced, one without its socket replaced; a large audit file is set
+// aside. What cannot be mended is tried again with growing pauses of up to 30 s, and logged. Vault itself goes on
+// when Run ends. It returns nil.
 func (v *Vault) Run(ctx context.Context) error {
 	tick, turn := time.NewTicker(look), time.NewTicker(rotation)
 	defer tick.Stop()
@@ -67,6 +71,8 @@ func (i *instance) observe(ctx context.Context) observation {
 	}
 	now, err := i.status(ctx)
 	switch {
+	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED):
+		return deaf
 	case err != nil:
 		return silent
 	case now.Sealed:

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,10 +56,11 @@ func (b *Backend) Put(ctx context.Context, entry *physical.Entry) error {
 	if err != nil {
 		return err
 	}
+	known := b.existing(entry.Key)
 	if err := b.move(temp, entry.Key); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	return b.syncUp(entry.Key)
+	return b.syncUp(entry.Key, known)
 }
 
 // write puts a value, in the form that file.FileBackend reads, into a file of its own, and syncs it.
@@ -92,17 +92,26 @@ func (b *Backend) Delete(ctx context.Context, key string) error {
 	}
 	b.RLock()
 	defer b.RUnlock()
-	return b.syncUp(key)
+	return syncDir(b.existing(key))
 }
 
-// syncUp syncs the folders from that of key, or the first that is still there, up to ours.
-func (b *Backend) syncUp(key string) error {
-	for dir := filepath.Dir(filepath.Join(b.dir, key)); ; dir = filepath.Dir(dir) {
-		if err := syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+// existing is the folder of key, or the first above it that is there.
+func (b *Backend) existing(key string) string {
+	dir := filepath.Dir(filepath.Join(b.dir, key))
+	for dir != b.dir {
+		if _, err := os.Lstat(dir); err == nil {
+			break
 		}
-		if dir == b.dir {
-			return nil
+		dir = filepath.Dir(dir)
+	}
+	return dir
+}
+
+// syncUp syncs the folder of key and, where those are new, all up to the one that was there before.
+func (b *Backend) syncUp(key, known string) error {
+	for dir := filepath.Dir(filepath.Join(b.dir, key)); ; dir = filepath.Dir(dir) {
+		if err := syncDir(dir); err != nil || dir == known {
+			return err
 		}
 	}
 }
