@@ -134,6 +134,27 @@ func (r *rig) do(args ...string) (code int, out, errs string) {
 	return code, o.String(), e.String()
 }
 
+// A oneshot is shown as it runs, and how it ended afterwards, never both.
+func TestPsShowsOneshots(t *testing.T) {
+	r := newRig(t)
+	end := lain.ProcSeen{App: "hello", Proc: "migrate", Release: 1, Attempt: 2, State: lain.SeenFailed, Reason: "migrate ended with exit code 3", At: time.Now()}
+	put(t, state.Of[lain.ProcSeen](r.api.Store, lain.OneshotsPrefix), "hello/migrate", end)
+	for _, c := range []struct {
+		attempt int
+		has     string
+		hasNot  string
+	}{{0, "migrate ended with exit code 3", "migrate.1"}, {2, "migrate ended with exit code 3", "migrate.1"}, {4, "migrate.1", "exit code 3"}} {
+		if c.attempt > 0 {
+			put(t, state.Of[lain.ProcSeen](r.api.Store, lain.SeenPrefix), "hello/migrate.oneshot", lain.ProcSeen{App: "hello", Proc: "migrate", Attempt: c.attempt,
+				State: lain.SeenRolling, Begun: time.Now(), Instances: []lain.InstanceSeen{{Number: 1, State: "running"}}})
+		}
+		code, out, errs := r.do("ps", "hello")
+		if code != 0 || !strings.Contains(out, c.has) || strings.Contains(out, c.hasNot) || !strings.Contains(out, "web.1") {
+			t.Errorf("attempt %d: %d %s\n%s", c.attempt, code, errs, out)
+		}
+	}
+}
+
 func TestVerbs(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct {

@@ -122,6 +122,9 @@ func ps(c *call) error {
 	for _, i := range items {
 		procs = append(procs, i.Value)
 	}
+	if procs, err = c.withOneshots(procs); err != nil {
+		return err
+	}
 	return c.answer(procs, func(w io.Writer) {
 		rows(w, "INSTANCE RELEASE STATE AGE FAILED REASON", func(row func(...any)) {
 			for _, p := range procs {

@@ -48,7 +48,7 @@ func (a *API) overview(w io.Writer) {
 	fmt.Fprint(w, `
 help VERB shows a verb's flags and an example. Each verb takes --json.
 Push options: -o detach (answer at once), -o build-only (stop before the rollout),
--o supersede (also stop the run that builds now).
+-o supersede (also stop the run that builds now), -o skip-oneshot (run no oneshot procs).
 Exit codes: 0 done, 1 your program failed, 64 wrong words, 66 no such thing,
 70 our mistake, 75 try again, 77 not allowed, 130 cancelled.
 For now every person with a key is an admin of the whole cluster.

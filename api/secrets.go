@@ -134,11 +134,11 @@ func (c *call) stored(v vaultbridge.Version, what string) error {
 	if staged, _ := c.flags.GetBool("stage"); staged {
 		return c.answer(v, func(w io.Writer) { fmt.Fprintf(w, "It is staged. Release it with: apply %s\n", c.app) })
 	}
-	return c.release1(v)
+	return c.takeUp(v)
 }
 
-// release1 releases what the vault has and what serves has not.
-func (c *call) release1(v any) error {
+// takeUp releases what the vault has and what serves has not.
+func (c *call) takeUp(v any) error {
 	pending, serving, err := c.pending()
 	switch {
 	case err != nil:

@@ -34,7 +34,10 @@ func (e *Engine) Services(ctx context.Context, app lain.AppName) ([]swarm.Servic
 // Service finds a proc's service. ErrNotFound when there is none, ErrForeign when its name belongs to
 // something without our labels.
 func (e *Engine) Service(ctx context.Context, app lain.AppName, proc lain.ProcName) (swarm.Service, error) {
-	name := e.ServiceName(app, proc)
+	return e.serviceNamed(ctx, e.ServiceName(app, proc))
+}
+
+func (e *Engine) serviceNamed(ctx context.Context, name string) (swarm.Service, error) {
 	s, _, err := e.api.ServiceInspectWithRaw(ctx, name, swarm.ServiceInspectOptions{})
 	switch {
 	case err != nil:

@@ -16,6 +16,9 @@ const (
 	Oneshot ProcType = "oneshot" // runs to its end before the others of a release start
 )
 
+// OneshotLimit is the longest a oneshot proc may run.
+const OneshotLimit = time.Hour
+
 // HealthCheck is a check of a proc's own (LAIN's container_healthcheck).
 type HealthCheck struct {
 	Command  string        `json:"command,omitempty"` // a line for the image's shell, healthy when it ends with 0; "": HealthPath, else TCP

@@ -51,6 +51,20 @@ func TestKeys(t *testing.T) {
 	if got := ProcKey("hello", "web"); got != "hello/web" {
 		t.Error(got)
 	}
+	for key, want := range map[string]ProcWant{
+		"hello/web":         {App: "hello", Spec: ProcSpec{Name: "web", Type: Web}},
+		"hello/web.oneshot": {App: "hello", Spec: ProcSpec{Name: "web", Type: Oneshot}},
+	} {
+		app, proc, oneshot, ok := SplitProcKey(want.Key())
+		if want.Key() != key || !ok || app != "hello" || proc != "web" || oneshot != (want.Spec.Type == Oneshot) {
+			t.Errorf("%s: %s is of %s, %s, oneshot %t, %t", key, want.Key(), app, proc, oneshot, ok)
+		}
+	}
+	for _, key := range []string{"hello", "hello/", "hello/.oneshot", "hello/web.other", "Hello/web"} {
+		if _, _, _, ok := SplitProcKey(key); ok {
+			t.Errorf("%q names a proc", key)
+		}
+	}
 	if r := (Release{Number: 7}); r.Version() != "v7" {
 		t.Error(r.Version())
 	}

@@ -17,6 +17,7 @@ const (
 	ProcsPrefix     = "procs/"
 	SeenPrefix      = "seen/"
 	EndpointsPrefix = "endpoints/"
+	OneshotsPrefix  = "oneshots/"
 	RoutesPrefix    = "routes/"
 	HostsPrefix     = "hosts/"
 	BuildsPrefix    = "builds/"
@@ -31,6 +32,22 @@ func NumberKey(app AppName, n int) string { return fmt.Sprintf("%s/%010d", app, 
 
 // ProcKey is the key of a record of one proc: "hello/web".
 func ProcKey(app AppName, proc ProcName) string { return string(app) + "/" + string(proc) }
+
+// oneshotMark ends the keys of wishes for oneshot procs, and of what was seen of them. No proc's name holds a
+// dot, so that a oneshot never takes the place of a proc of its name that serves: a proc may change its type.
+const oneshotMark = ".oneshot"
+
+// OneshotKey is the key of a wish for a oneshot proc: "hello/migrate.oneshot".
+func OneshotKey(app AppName, proc ProcName) string { return ProcKey(app, proc) + oneshotMark }
+
+// SplitProcKey takes a key of procs/ or seen/ apart; ok is false for one that names no proc.
+func SplitProcKey(key string) (app AppName, proc ProcName, oneshot, ok bool) {
+	a, p, _ := strings.Cut(key, "/")
+	p, oneshot = strings.CutSuffix(p, oneshotMark)
+	app, err := ParseAppName(a)
+	proc, err2 := ParseProcName(p)
+	return app, proc, oneshot, err == nil && err2 == nil
+}
 
 // App is an application. Key: apps/<name>.
 type App struct {
@@ -133,13 +150,21 @@ func ParseVersion(s string) (int, error) {
 }
 
 // ProcWant is what a proc should be. Written by the pipeline, made true by the rollout.
-// Key: procs/<app>/<proc>. Deleting it removes the proc from the engine.
+// Key: procs/<app>/<proc>, of a oneshot procs/<app>/<proc>.oneshot. Deleting it removes the proc from the engine.
 type ProcWant struct {
 	App     AppName  `json:"app"`
 	Release int      `json:"release"`
 	Commit  Commit   `json:"commit"`
 	Spec    ProcSpec `json:"spec"`
 	Attempt int      `json:"attempt"` // grows with each write, so that a return to an old release is a new wish
+}
+
+// Key is that of the wish's record, and of what is seen of it.
+func (w ProcWant) Key() string {
+	if w.Spec.Type == Oneshot {
+		return OneshotKey(w.App, w.Spec.Name)
+	}
+	return ProcKey(w.App, w.Spec.Name)
 }
 
 // Started is the release that the wish's containers are started for. It is older than Release where the proc
@@ -156,11 +181,19 @@ type SeenState string
 
 const (
 	SeenRolling SeenState = "rolling" // on its way
-	SeenServing SeenState = "serving" // every wanted instance is healthy and no older one is left wanted
+	SeenServing SeenState = "serving" // every wanted instance is healthy and no older one is left wanted; a oneshot has ended with 0
 	SeenFailed  SeenState = "failed"  // given up; Failure says why. What served before still does, where the engine kept it
 )
 
-// ProcSeen is what is. Written by the rollout. Key: seen/<app>/<proc>.
+// How a oneshot came to its end, in its record of oneshots/.
+const (
+	SeenEnded   SeenState = "ended"   // with exit code 0
+	SeenStopped SeenState = "stopped" // by a person, a newer push or a restart of the server
+)
+
+// ProcSeen is what is. Written by the rollout. Key: seen/<app>/<proc>, of a oneshot seen/<app>/<proc>.oneshot.
+//
+// The pipeline writes how a oneshot ended the last time in this form as well. Key: oneshots/<app>/<proc>.
 type ProcSeen struct {
 	App       AppName        `json:"app"`
 	Proc      ProcName       `json:"proc"`
@@ -170,6 +203,7 @@ type ProcSeen struct {
 	Reason    string         `json:"reason,omitempty"` // one line
 	Failure   *Failure       `json:"failure,omitempty"`
 	Instances []InstanceSeen `json:"instances,omitempty"`
+	Begun     time.Time      `json:"begun,omitzero"` // of a oneshot: when the engine was asked for it, which is done once only
 	At        time.Time      `json:"at"`
 }
 
@@ -275,6 +309,8 @@ type Run struct {
 	Ended     time.Time     `json:"ended,omitzero"`
 	Log       string        `json:"log"`   // path of its log, relative to the runs folder
 	Owner     string        `json:"owner"` // id of the process that drives it
+
+	SkipOneshot bool `json:"skip_oneshot,omitempty"` // its oneshot procs are left out, as the pusher asked
 }
 
 // ID is how people see the number: r-42.

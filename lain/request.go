@@ -12,4 +12,6 @@ type RunRequest struct {
 	Supersede bool    // stop the run that builds now, not only the one that waits
 	Change    *Change // not a push: Commit, Ref and Old are those of the release it is made of
 	Format    string  // object format of the repository, for an application that is made by this request
+
+	SkipOneshot bool // leave the oneshot procs out
 }

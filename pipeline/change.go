@@ -100,7 +100,8 @@ func (p *Pipeline) again(ctx context.Context, app lain.AppName, number int) (lai
 
 // imagesThere refuses a release whose images are not in the registry any more.
 func (p *Pipeline) imagesThere(ctx context.Context, r lain.Release) error {
-	for _, spec := range r.Procs {
+	for _, w := range plan.Wants(r, 0) {
+		spec := w.Spec
 		have, err := p.o.Builder.Has(ctx, spec.Image)
 		if err != nil {
 			return err
@@ -115,6 +116,9 @@ func (p *Pipeline) imagesThere(ctx context.Context, r lain.Release) error {
 
 func known(r lain.Release, procs []lain.ProcName) error {
 	for _, name := range procs {
+		if plan.IsOneshot(r, name) {
+			return fault.New(fault.Invalid, "%s is a oneshot proc: it runs with a push only", name)
+		}
 		if _, ok := r.Proc(name); !ok {
 			return fault.New(fault.NotFound, "%s has no proc %s", r.App, name).WithHint("See: ps %s", r.App)
 		}

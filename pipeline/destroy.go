@@ -90,7 +90,7 @@ func (p *Pipeline) unwish(ctx context.Context, app lain.AppName) error {
 		"the containers of %s did not end within %s", app, destroyTimeout).WithHint("Say destroy again."))
 	defer cancel()
 	for range p.o.Store.Signal(ctx, lain.SeenPrefix+string(app)+"/") {
-		seen, err := p.seenOf(ctx, app)
+		seen, _, err := p.kinds.seen.List(ctx, string(app)+"/")
 		if err == nil && len(seen) == 0 {
 			return nil
 		}
@@ -113,7 +113,7 @@ func (p *Pipeline) erase(ctx context.Context, app lain.AppName) error {
 		}
 	}
 	if err := errors.Join(deleteAll(ctx, p.kinds.builds, below), deleteAll(ctx, p.kinds.releases, below),
-		deleteAll(ctx, p.kinds.runs, below)); err != nil {
+		deleteAll(ctx, p.kinds.runs, below), deleteAll(ctx, p.kinds.ended, below)); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(filepath.Join(p.o.LogDir, string(app))); err != nil {

@@ -32,6 +32,7 @@ type execution struct {
 	mu      sync.Mutex
 	run     lain.Run
 	hidden  *redact.Redactor // nil: the run knows no secret values
+	mute    bool             // what oneshot procs write is not shown
 	rolling bool             // from here on it can't be cancelled
 }
 
@@ -113,8 +114,13 @@ func (e *execution) stage(ctx context.Context, name, title string, fn func(conte
 	e.mu.Lock()
 	e.run.Stages[len(e.run.Stages)-1].Ended = e.p.o.Now().UTC() // stored with the next write
 	e.mu.Unlock()
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
+	return causeOf(ctx, err)
+}
+
+// causeOf is the cause of ctx's end, where there is one and err does not tell it.
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return cause
 	}
 	return err
 }
@@ -150,10 +156,10 @@ func (e *execution) execute() {
 func (e *execution) why(err error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.rolling && e.ctx.Err() != nil {
-		return context.Cause(e.ctx)
+	if e.rolling {
+		return err
 	}
-	return err
+	return causeOf(e.ctx, err)
 }
 
 // rescue keeps a mistake of ours in one run from harming the others.
@@ -179,19 +185,27 @@ func (e *execution) fail(err error) {
 	for _, line := range lines[1:] {
 		e.say(report.Detail, "%s", line)
 	}
+	if ran := e.begunOneshots(); len(ran) > 0 {
+		e.say(report.Detail, "What %s did is not undone.", plan.And(ran))
+	}
 	e.say(report.Detail, "%s", plan.Serving(app))
 	e.end(endState(err), fmt.Sprintf("%s, %s", f.Error(), plan.Serving(app)))
 }
 
 // app is the application's record, for words about it; a process that gives up can still read it.
 func (e *execution) app() lain.App {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.p.base), 10*time.Second)
+	ctx, cancel := e.lastWords()
 	defer cancel()
 	item, err := e.p.kinds.apps.Get(ctx, string(e.asked.App))
 	if err != nil {
 		e.p.o.Logger.Error("read what serves", "app", e.asked.App, "error", err)
 	}
 	return item.Value
+}
+
+// lastWords is a context for what has to be read and written at a run's end, also by a process that gives up.
+func (e *execution) lastWords() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(e.p.base), 10*time.Second)
 }
 
 func endState(err error) lain.RunState {
@@ -216,7 +230,7 @@ func (e *execution) end(s lain.RunState, reason string) {
 	tx := e.p.o.Store.Begin("run.end")
 	e.p.kinds.runs.PutIn(tx, key, e.run)
 	e.p.kinds.owners.DeleteIn(tx, key)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.p.base), 10*time.Second)
+	ctx, cancel := e.lastWords()
 	defer cancel()
 	countRun(e.run)
 	if _, err := tx.Commit(ctx); err != nil {

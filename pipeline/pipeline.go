@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lain.internal/lain/builder"
+	"lain.internal/lain/engine"
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
@@ -44,11 +45,17 @@ type Repositories interface {
 	Open(context.Context, lain.AppName) (*repo.Repository, error)
 }
 
+// Output reads what a container writes; package engine has the real one.
+type Output interface {
+	TaskLines(ctx context.Context, task string, since time.Time, follow bool, fn func(engine.LogLine) error) error
+}
+
 // Options are what a pipeline works with. All fields are needed unless they say otherwise.
 type Options struct {
 	Store   *state.Store
 	Builder Builder
 	Repos   Repositories
+	Output  Output // nil: what oneshot procs write is not in the run's log
 	Secrets Secrets
 	LogDir  string // run logs, <app>/<number>.jsonl below it
 	Cluster plan.Cluster
@@ -88,6 +95,7 @@ type kinds struct {
 	owners    state.Kind[string]
 	wants     state.Kind[lain.ProcWant]
 	seen      state.Kind[lain.ProcSeen]
+	ended     state.Kind[lain.ProcSeen] // of oneshot procs
 	routes    state.Kind[lain.AppRoutes]
 	hosts     state.Kind[lain.HostClaim]
 	builds    state.Kind[lain.Build]
@@ -115,6 +123,7 @@ func New(o Options) *Pipeline {
 		owners:    state.Of[string](o.Store, lain.OwnersPrefix),
 		wants:     state.Of[lain.ProcWant](o.Store, lain.ProcsPrefix),
 		seen:      state.Of[lain.ProcSeen](o.Store, lain.SeenPrefix),
+		ended:     state.Of[lain.ProcSeen](o.Store, lain.OneshotsPrefix),
 		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
 		hosts:     state.Of[lain.HostClaim](o.Store, lain.HostsPrefix),
 		builds:    state.Of[lain.Build](o.Store, lain.BuildsPrefix),

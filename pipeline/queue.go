@@ -94,7 +94,7 @@ func (p *Pipeline) tryRecord(ctx context.Context, req lain.RunRequest) (lain.Run
 	}
 	run := lain.Run{
 		App: req.App, Number: app.LastRun, Commit: req.Commit, Ref: req.Ref, Old: req.Old, By: req.By, State: lain.RunQueued,
-		Detached: req.Detach, BuildOnly: req.BuildOnly, Change: req.Change, Created: p.o.Now().UTC(),
+		Detached: req.Detach, BuildOnly: req.BuildOnly, SkipOneshot: req.SkipOneshot, Change: req.Change, Created: p.o.Now().UTC(),
 		Log: logName(req.App, app.LastRun), Owner: p.o.ID,
 	}
 	key := lain.NumberKey(req.App, run.Number)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (e *execution) await(ctx context.Context, wants []lain.ProcWant) error {
 	for range e.p.o.Store.Signal(ctx, lain.SeenPrefix+string(e.asked.App)+"/") {
 		seen, err := e.p.seenOf(ctx, e.asked.App)
 		if err != nil {
-			break
+			return causeOf(ctx, err)
 		}
 		if now := plan.Missing(wants, seen); now != told {
 			told = now
@@ -94,7 +95,7 @@ func (e *execution) await(ctx context.Context, wants []lain.ProcWant) error {
 			return e.given(failed)
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), errLost)
 }
 
 // patience is the longest a rollout of these may take, all deadlines included.
@@ -113,7 +114,9 @@ func (p *Pipeline) seenOf(ctx context.Context, app lain.AppName) (map[lain.ProcN
 	}
 	seen := map[lain.ProcName]lain.ProcSeen{}
 	for _, i := range items {
-		seen[i.Value.Proc] = i.Value
+		if _, _, oneshot, _ := lain.SplitProcKey(i.Key); !oneshot { // it may have the name of a proc that serves
+			seen[i.Value.Proc] = i.Value
+		}
 	}
 	return seen, nil
 }
@@ -188,7 +191,7 @@ func (p *Pipeline) awaitRouters(ctx context.Context, app lain.AppName, revision 
 	for range p.o.Store.Signal(ctx, lain.NodesPrefix) {
 		items, _, err := p.kinds.routers.List(ctx, "")
 		if err != nil {
-			break
+			return causeOf(ctx, err)
 		}
 		behind := len(items) == 0
 		for _, i := range items {
@@ -205,7 +208,7 @@ func (p *Pipeline) awaitRouters(ctx context.Context, app lain.AppName, revision 
 			return nil
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), errLost)
 }
 
 // commit is the point from which on the release serves: one transaction marks it, marks the former one as
@@ -243,6 +246,9 @@ func (e *execution) tryCommit(ctx context.Context, r lain.Release) error {
 	if err := e.p.letGo(ctx, tx, r); err != nil {
 		return err
 	}
+	if err := e.p.forgetOneshots(ctx, tx, r); err != nil {
+		return err
+	}
 	_, err = tx.Commit(ctx)
 	return err
 }
@@ -269,8 +275,8 @@ func (p *Pipeline) letGo(ctx context.Context, tx *state.Tx, r lain.Release) erro
 	for _, w := range wanted {
 		wants = append(wants, w.Value)
 	}
-	for _, name := range plan.Removed(wants, r) {
-		p.kinds.wants.DeleteIn(tx, lain.ProcKey(r.App, name))
+	for _, key := range plan.Removed(wants, r) {
+		p.kinds.wants.DeleteIn(tx, key)
 	}
 	claims, _, err := p.kinds.hosts.List(ctx, "")
 	if err != nil {

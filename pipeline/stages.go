@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,10 +41,23 @@ func (e *execution) all() error {
 	if release, err = e.record(release); err != nil {
 		return err
 	}
-	if err := e.beginRolling(); err != nil {
-		return errors.Join(err, e.abandon(release, err))
+	return e.proceed(release)
+}
+
+// proceed takes a recorded release through its oneshot procs and its rollout. Up to the rollout it can be
+// cancelled; the release is marked as failed then.
+func (e *execution) proceed(r lain.Release) error {
+	err := e.oneshots(r)
+	if err == nil {
+		err = e.beginRolling()
 	}
-	return e.roll(release)
+	if errors.Is(err, errLost) {
+		return err // the next start goes on from the records
+	}
+	if err != nil {
+		return errors.Join(err, e.abandon(r, err))
+	}
+	return e.roll(r)
 }
 
 // prepared is the release that the run is for, not yet recorded: of what was pushed, or of an earlier one.
@@ -145,7 +159,8 @@ func (e *execution) former(key string) (*lain.Build, error) {
 }
 
 func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, error) {
-	facts := plan.Facts{HasPrepare: src.manifest.Build.Prepare != nil, HasTest: src.manifest.Test != nil, Built: former, BuildOnly: e.asked.BuildOnly}
+	facts := plan.Facts{HasPrepare: src.manifest.Build.Prepare != nil, HasTest: src.manifest.Test != nil, Built: former, BuildOnly: e.asked.BuildOnly,
+		HasOneshot: hasOneshot(src.manifest), SkipOneshot: e.asked.SkipOneshot}
 	if facts.HasPrepare && former == nil {
 		needs, err := job.NeedsPrepare(e.ctx)
 		if err != nil {
@@ -187,6 +202,10 @@ func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, 
 		Prepare: job.PrepareName(), Tested: true, BuiltBy: e.asked.Number, Created: e.p.o.Now().UTC()}
 	_, err := e.p.kinds.builds.Put(e.ctx, string(b.App)+"/"+b.Key, b)
 	return b, err
+}
+
+func hasOneshot(m *manifest.Manifest) bool {
+	return slices.ContainsFunc(m.Procs, func(p manifest.Proc) bool { return p.Type == lain.Oneshot })
 }
 
 // pushed is the release of what was pushed, in the sizes that people gave the one that serves.
@@ -263,7 +282,8 @@ func (e *execution) tryRecord(r lain.Release) (lain.Release, error) {
 
 // abandon marks a release that was recorded but never begun; hosts that it claimed go back.
 func (e *execution) abandon(r lain.Release, why error) error {
-	ctx := e.p.base
+	ctx, cancel := e.lastWords()
+	defer cancel()
 	good, err := e.p.lastGood(ctx, r.App)
 	if err != nil {
 		return err

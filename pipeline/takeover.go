@@ -119,7 +119,7 @@ func (p *Pipeline) releaseOf(ctx context.Context, run lain.Run) (*lain.Release, 
 }
 
 func requestOf(run lain.Run) lain.RunRequest {
-	return lain.RunRequest{App: run.App, Commit: run.Commit, Ref: run.Ref, Old: run.Old, By: run.By, Detach: run.Detached, BuildOnly: run.BuildOnly, Change: run.Change}
+	return lain.RunRequest{App: run.App, Commit: run.Commit, Ref: run.Ref, Old: run.Old, By: run.By, Detach: run.Detached, BuildOnly: run.BuildOnly, SkipOneshot: run.SkipOneshot, Change: run.Change}
 }
 
 // inherit sets what the execution of a run that was taken over does in place of all its stages.
@@ -131,14 +131,19 @@ func (e *execution) inherit(do plan.Takeover, release *lain.Release) {
 			WithHint("Push again."))
 	case plan.Finish:
 		e.rolling, e.inherited = true, func(ctx context.Context) error { return e.finish(ctx, *release) }
+	case plan.Abandon:
+		e.rolling, e.inherited = true, func(context.Context) error { return e.drop(*release) }
 	case plan.Return:
 		e.rolling, e.inherited = true, func(ctx context.Context) error {
 			why := fault.Hide(fault.Unavailable, errStopping, "the server was restarted during the rollout").WithHint("Push again.")
 			return errors.Join(why, e.takeBack(ctx, *release, why.Sentence))
 		}
 	case plan.Resume:
-		if release != nil {
+		switch {
+		case release != nil && plan.Rolling(e.asked):
 			e.rolling, e.inherited = true, func(context.Context) error { return e.roll(*release) }
+		case release != nil:
+			e.inherited = func(context.Context) error { return e.goOn(*release) }
 		}
 	}
 }

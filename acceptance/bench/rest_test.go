@@ -30,7 +30,7 @@ func rest(t *testing.T, w *world) []*table {
 	wait(t, look)
 	after, now := w.cpu(t), w.revision(t)
 	out := &table{title: "At rest", head: []string{"one application, two instances", "resident", "of it shared out fairly (PSS)", fmt.Sprintf("processor over %s", look)}}
-	for _, g := range []string{"laind", "nginx", "sshd (plain)", "dockerd", "containerd and shims", "the application with its helpers"} {
+	for _, g := range []string{"laind", "lain-vault", "nginx", "sshd (plain)", "dockerd", "containerd and shims", "the application with its helpers"} {
 		m := after[g]
 		out.add(fmt.Sprintf("%s (%d processes)", g, m.processes), mib(m.rss), mib(m.pss), fmt.Sprintf("%.1f %%", 100*float64(m.cpu-before[g].cpu)/float64(look)))
 	}
@@ -106,7 +106,7 @@ func group(name string, inNode bool) string {
 		return "containerd and shims"
 	case name == "sshd":
 		return "sshd (plain)"
-	case name == "laind", name == "nginx", name == "dockerd":
+	case name == "laind", name == "lain-vault", name == "nginx", name == "dockerd":
 		return name
 	}
 	return ""

@@ -60,7 +60,8 @@ func newVictim(t *testing.T) *victim {
 	t.Helper()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	v := &victim{t: t, tw: tw, app: tw.NewApp(t, "victim"), versions: map[string]string{}}
-	v.serving = v.app.Head()
+	v.app.Manifest("", migrates)
+	v.serving = v.app.Commit("with a oneshot")
 	v.versions[v.serving] = "one"
 	v.app.MustPush()
 	v.watch = v.app.Watch()

@@ -1,6 +1,6 @@
 // Command lain-helper is the one static program that Lain puts into every container, read-only, as
 // /lain/helper. It starts the application's command (package start) and asks it whether it is well
-// (package probe); it serves nobody and stays in memory only while it does one of the two.
+// (package probe); it serves nobody and stays in memory only while it does one of the two, or waits for the end of a oneshot's command.
 //
 // Build it with CGO_ENABLED=0 and -ldflags "-s -w": about 2 MB, and running within two milliseconds.
 package main
@@ -17,6 +17,7 @@ import (
 const usage = `lain-helper starts the command of a container and asks it whether it is well.
 
   helper run [--config FILE] -- COMMAND [ARGUMENT...]
+  helper once [--config FILE] -- COMMAND [ARGUMENT...]
   helper probe (--http URL | --tcp HOST:PORT | --exec) [--timeout 3s] [--interval 5s] [--state FILE] [-- COMMAND...]
 `
 
@@ -36,6 +37,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "run":
 		return start.Main(args[1:], stderr)
+	case "once":
+		return start.Once(args[1:], stderr)
 	case "probe":
 		return probe.Main(args[1:], stdout, stderr)
 	case "help", "--help", "-h":

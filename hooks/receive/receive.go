@@ -222,7 +222,7 @@ func (r *Receiver) submit(ctx context.Context, push gitserver.Push, c sorted, o 
 	}
 	return r.Runs.Submit(ctx, lain.RunRequest{
 		App: push.App, Commit: c.New, Ref: c.Ref, Old: c.Old, By: push.Session.Person,
-		Detach: o.Detach, BuildOnly: o.BuildOnly, Supersede: o.Supersede, Format: formatOf(c.New),
+		Detach: o.Detach, BuildOnly: o.BuildOnly, Supersede: o.Supersede, SkipOneshot: o.SkipOneshot, Format: formatOf(c.New),
 	})
 }
 

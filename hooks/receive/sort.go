@@ -32,10 +32,12 @@ type Options struct {
 	Detach    bool
 	BuildOnly bool
 	Supersede bool
+
+	SkipOneshot bool
 }
 
 // known lists the push options with what they do, for the refusal of others.
-var known = []string{"detach", "build-only", "supersede"}
+var known = []string{"detach", "build-only", "supersede", "skip-oneshot"}
 
 // parseOptions reads push options; one that is not known refuses the push, since it would silently do nothing.
 func parseOptions(raw []string) (Options, error) {
@@ -48,6 +50,8 @@ func parseOptions(raw []string) (Options, error) {
 			o.BuildOnly = true
 		case "supersede":
 			o.Supersede = true
+		case "skip-oneshot":
+			o.SkipOneshot = true
 		default:
 			return o, fmt.Errorf("push option %q is not known; there are: %s", report.Line(s, 40), strings.Join(known, ", "))
 		}

@@ -82,6 +82,9 @@ func resize(r *lain.Release, name lain.ProcName, size lain.Size) error {
 	if i < 0 {
 		return fault.New(fault.NotFound, "%s has no proc %s", r.App, name).WithHint("Its procs are: %s", names(r.Procs))
 	}
+	if r.Procs[i].Type == lain.Oneshot && size.Instances != nil {
+		return fault.New(fault.Invalid, "%s is a oneshot proc: one instance runs once with each push", name)
+	}
 	if size.IsZero() {
 		delete(r.Sizes, name)
 		return nil
@@ -163,4 +166,20 @@ func names(procs []lain.ProcSpec) string {
 		all = append(all, string(p.Name))
 	}
 	return strings.Join(all, ", ")
+}
+
+// And lists names for a sentence: "a, b and c".
+func And(names []lain.ProcName) string {
+	text := ""
+	for i, name := range names {
+		switch i {
+		case 0:
+		case len(names) - 1:
+			text += " and "
+		default:
+			text += ", "
+		}
+		text += string(name)
+	}
+	return text
 }

@@ -22,6 +22,7 @@ const (
 	Release = "release"
 	Push    = "push"
 	Secrets = "secrets"
+	Oneshot = "oneshot"
 	Rollout = "rollout"
 	Routes  = "routes"
 	Ref     = "ref"
@@ -40,6 +41,8 @@ type Facts struct {
 	HasTest      bool
 	Built        *lain.Build // what this tree became before; nil if it was never built
 	BuildOnly    bool
+	HasOneshot   bool
+	SkipOneshot  bool // the pusher asked for it
 }
 
 // Stages are those of a run whose lain.yaml has been read.
@@ -62,6 +65,7 @@ func Stages(f Facts) []Stage {
 		{Test, first(when(!f.HasTest, "no test section"), built)},
 		{Release, built},
 		{Push, built},
+		{Oneshot, first(when(!f.HasOneshot, "no oneshot procs"), deploy, when(f.SkipOneshot, "-o skip-oneshot"))},
 		{Rollout, deploy},
 		{Routes, deploy},
 		{Ref, deploy},
@@ -93,6 +97,9 @@ func Procs(m *manifest.Manifest, image lain.ImageRef, c Cluster, foreign func(st
 			HealthPath: p.HealthPath, SetupTime: p.SetupTime, KillTimeout: p.KillTimeout, Deadline: p.Deadline,
 			Check: check(p.ContainerHealth), SecretFiles: secretFiles(p.SecretFiles), Bypass: p.SecretFilesBypass,
 		}
+		if spec.Type == lain.Oneshot {
+			spec.Instances, spec.Port, spec.HealthPath, spec.Check = 1, 0, "", nil
+		}
 		if spec.MemoryBytes == 0 {
 			spec.MemoryBytes = c.DefaultMemory
 		}
@@ -123,14 +130,46 @@ func secretFiles(files []manifest.SecretFile) []lain.SecretPath {
 	return paths
 }
 
-// Wants are the wishes that make a release true. Attempt orders them: a run writes its release under an
-// even number and its return to the former one under the odd number after it.
+// Wants are the wishes that make a release true, its oneshot procs apart. Attempt orders them: a run writes its
+// release under an even number and its return to the former one under the odd number after it.
 func Wants(r lain.Release, attempt int) []lain.ProcWant {
 	var wants []lain.ProcWant
 	for _, spec := range r.Procs {
-		wants = append(wants, lain.ProcWant{App: r.App, Release: r.Number, Commit: r.Commit, Spec: spec, Attempt: attempt})
+		if spec.Type != lain.Oneshot {
+			wants = append(wants, lain.ProcWant{App: r.App, Release: r.Number, Commit: r.Commit, Spec: spec, Attempt: attempt})
+		}
 	}
 	return wants
+}
+
+// Oneshots are the wishes for a release's oneshot procs, in the order in which they run, each as part of the
+// release itself, whatever its earlier ones were.
+func Oneshots(r lain.Release) []lain.ProcWant {
+	var wants []lain.ProcWant
+	for _, spec := range r.Procs {
+		if spec.Type == lain.Oneshot {
+			spec.Since = r.Number
+			wants = append(wants, lain.ProcWant{App: r.App, Release: r.Number, Commit: r.Commit, Spec: spec, Attempt: Attempt(r.Run)})
+		}
+	}
+	return wants
+}
+
+// IsOneshot reports whether a release has a oneshot proc of that name.
+func IsOneshot(r lain.Release, name lain.ProcName) bool {
+	p, ok := r.Proc(name)
+	return ok && p.Type == lain.Oneshot
+}
+
+// NoOneshots says why a run leaves the oneshot procs of its release out; "" when it runs them.
+func NoOneshots(run lain.Run) string {
+	switch {
+	case run.Change != nil:
+		return fmt.Sprintf("a %s runs none", run.Change.Why)
+	case run.SkipOneshot:
+		return "-o skip-oneshot"
+	}
+	return ""
 }
 
 // Attempt is the number under which a run wishes for its release.
@@ -139,12 +178,14 @@ func Attempt(run int) int { return 2 * run }
 // ReturnAttempt is the number under which a run takes its release back.
 func ReturnAttempt(run int) int { return 2*run + 1 }
 
-// Removed names the procs that are wanted now but are none of the release's.
-func Removed(wanted []lain.ProcWant, r lain.Release) []lain.ProcName {
-	var gone []lain.ProcName
+// Removed are the keys of the wishes that are none of the release's. A oneshot is wished for no longer than its
+// run needs it.
+func Removed(wanted []lain.ProcWant, r lain.Release) []string {
+	var gone []string
 	for _, w := range wanted {
-		if !slices.ContainsFunc(r.Procs, func(s lain.ProcSpec) bool { return s.Name == w.Spec.Name }) {
-			gone = append(gone, w.Spec.Name)
+		now, ok := r.Proc(w.Spec.Name)
+		if w.Spec.Type == lain.Oneshot || !ok || now.Type == lain.Oneshot {
+			gone = append(gone, w.Key())
 		}
 	}
 	slices.Sort(gone)
@@ -167,6 +208,7 @@ type Takeover string
 const (
 	Interrupt Takeover = "interrupt" // nothing was changed: say so
 	Resume    Takeover = "resume"    // its pusher was answered already: run it again from where its records are
+	Abandon   Takeover = "abandon"   // there is a release, whose oneshot procs may have begun, but no rollout: stop them
 	Return    Takeover = "return"    // the rollout had begun and nobody was told success: take it back
 	Finish    Takeover = "finish"    // it serves: move the ref and end it
 )
@@ -180,9 +222,14 @@ func TakeOver(run lain.Run, release *lain.Release) Takeover {
 		return Resume
 	case release == nil:
 		return Interrupt
+	case !Rolling(run):
+		return Abandon
 	}
 	return Return
 }
+
+// Rolling reports whether a run has come to its rollout. Its record says so before anything is wished for.
+func Rolling(run lain.Run) bool { return slices.Contains([]string{Rollout, Routes, Ref}, run.Stage) }
 
 // Serving says in words what serves an application now.
 func Serving(app lain.App) string {

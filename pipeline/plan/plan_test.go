@@ -22,6 +22,8 @@ func TestStages(t *testing.T) {
 		{"prepared before", Facts{HasPrepare: true, PrepareReady: true}, []string{Build, Release, Push, Rollout, Routes, Ref}},
 		{"built before", Facts{HasPrepare: true, HasTest: true, Built: built}, []string{Rollout, Routes, Ref}},
 		{"build only", Facts{HasTest: true, BuildOnly: true}, []string{Build, Test, Release, Push}},
+		{"with oneshot procs", Facts{HasOneshot: true, Built: built}, []string{Oneshot, Rollout, Routes, Ref}},
+		{"without them, as asked", Facts{HasOneshot: true, SkipOneshot: true, Built: built}, []string{Rollout, Routes, Ref}},
 		{"build only, built before", Facts{Built: built, BuildOnly: true}, nil},
 	} {
 		var runs []string
@@ -47,13 +49,17 @@ func TestTakeOver(t *testing.T) {
 	}{
 		{"before the rollout", lain.Run{}, nil, Interrupt},
 		{"before the rollout, detached", lain.Run{Detached: true}, nil, Resume},
-		{"in the rollout", lain.Run{}, pending, Return},
-		{"in the rollout, detached", lain.Run{Detached: true}, pending, Resume},
+		{"in a oneshot", lain.Run{Stage: Oneshot}, pending, Abandon},
+		{"in a oneshot, detached", lain.Run{Stage: Oneshot, Detached: true}, pending, Resume},
+		{"just released", lain.Run{Stage: Push}, pending, Abandon},
+		{"a oneshot failed", lain.Run{Stage: Oneshot}, failed, Abandon},
+		{"in the rollout", lain.Run{Stage: Rollout}, pending, Return},
+		{"in the rollout, detached", lain.Run{Stage: Rollout, Detached: true}, pending, Resume},
 		{"it serves", lain.Run{}, serving, Finish},
 		{"it serves, detached", lain.Run{Detached: true}, serving, Finish},
 		{"it served until another did", lain.Run{}, replaced, Finish},
-		{"it was taken back", lain.Run{}, failed, Return},
-		{"it was taken back, detached", lain.Run{Detached: true}, failed, Return},
+		{"it was taken back", lain.Run{Stage: Routes}, failed, Return},
+		{"it was taken back, detached", lain.Run{Stage: Rollout, Detached: true}, failed, Return},
 	} {
 		if got := TakeOver(c.run, c.release); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
@@ -103,10 +109,48 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestRemoved(t *testing.T) {
-	wanted := []lain.ProcWant{{Spec: lain.ProcSpec{Name: "web"}}, {Spec: lain.ProcSpec{Name: "old"}}, {Spec: lain.ProcSpec{Name: "ancient"}}}
-	got := Removed(wanted, lain.Release{Procs: []lain.ProcSpec{{Name: "web"}, {Name: "new"}}})
-	if !slices.Equal(got, []lain.ProcName{"ancient", "old"}) {
+	oneshot := func(name lain.ProcName) lain.ProcSpec { return lain.ProcSpec{Name: name, Type: lain.Oneshot} }
+	var wanted []lain.ProcWant
+	for _, p := range []lain.ProcSpec{{Name: "web"}, {Name: "old"}, {Name: "retyped"}, oneshot("web"), oneshot("migrate")} {
+		wanted = append(wanted, lain.ProcWant{App: "hello", Spec: p})
+	}
+	got := Removed(wanted, lain.Release{App: "hello", Procs: []lain.ProcSpec{{Name: "web"}, {Name: "new"}, oneshot("retyped"), oneshot("migrate")}})
+	if !slices.Equal(got, []string{"hello/migrate.oneshot", "hello/old", "hello/retyped", "hello/web.oneshot"}) {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestOneshotsAreWishedForByThemselves(t *testing.T) {
+	r := lain.Release{App: "hello", Number: 4, Run: 6, Procs: []lain.ProcSpec{
+		{Name: "z", Type: lain.Oneshot, Since: 2}, {Name: "web", Type: lain.Web}, {Name: "a", Type: lain.Oneshot}}}
+	if wants := Wants(r, 12); len(wants) != 1 || wants[0].Spec.Name != "web" {
+		t.Errorf("with the rollout: %+v", wants)
+	}
+	wants := Oneshots(r)
+	if len(wants) != 2 || wants[0].Spec.Name != "z" || wants[1].Spec.Name != "a" {
+		t.Fatalf("not in the order of lain.yaml: %+v", wants)
+	}
+	if w := wants[0]; w.Attempt != Attempt(6) || w.Started() != 4 {
+		t.Errorf("attempt %d of v%d", w.Attempt, w.Started())
+	}
+	if got := And([]lain.ProcName{"a", "b", "c"}); got != "a, b and c" || And(nil) != "" || And([]lain.ProcName{"a"}) != "a" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAOneshotHasOneInstance(t *testing.T) {
+	m, findings := manifest.Parse("lain.yaml", []byte("appname: hello\nbuild: {base: b, script: []}\noneshot.up: {cmd: up, num_instances: 3, port: 80}\n"))
+	if err := findings.Err(); err != nil {
+		t.Fatal(err)
+	}
+	procs, err := Procs(m, lain.ImageRef{}, Cluster{}, nil)
+	if err != nil || procs[0].Instances != 1 || procs[0].Port != 0 {
+		t.Errorf("%+v, %v", procs, err)
+	}
+	n := 2
+	change := lain.Change{Why: lain.WhyScale, Sizes: map[lain.ProcName]lain.Size{"up": {Instances: &n}}}
+	if _, err := Changed(change, lain.Release{App: "hello", Procs: procs}, lain.Release{}); err == nil || !strings.Contains(err.Error(), "up is a oneshot proc") {
+		t.Errorf("scaled: %v", err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"slices"
+
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/manifest"
 )
@@ -66,4 +68,9 @@ func AsksTheVault(procs []lain.ProcSpec, config bool) bool {
 		}
 	}
 	return config
+}
+
+// HasSecrets reports whether containers of a release see anything of the vault.
+func HasSecrets(r lain.Release) bool {
+	return slices.ContainsFunc(r.Procs, func(p lain.ProcSpec) bool { return len(p.Secrets) > 0 || p.Config != nil })
 }

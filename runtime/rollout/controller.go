@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/docker/docker/api/types/swarm"
 	"golang.org/x/sync/errgroup"
 
 	"lain.internal/lain/engine"
@@ -118,15 +118,11 @@ func (c *Controller) keys(ctx context.Context) ([]string, error) {
 
 // keyOf is the key of the proc that a service or a container is labelled with.
 func keyOf(labels map[string]string) string {
-	return lain.ProcKey(lain.AppName(labels[engine.AppLabel]), lain.ProcName(labels[engine.ProcLabel]))
-}
-
-// names takes a key apart; ok is false for one that names no proc.
-func names(key string) (app lain.AppName, proc lain.ProcName, ok bool) {
-	a, p, _ := strings.Cut(key, "/")
-	app, err := lain.ParseAppName(a)
-	proc, err2 := lain.ParseProcName(p)
-	return app, proc, err == nil && err2 == nil
+	app, proc := lain.AppName(labels[engine.AppLabel]), lain.ProcName(labels[engine.ProcLabel])
+	if engine.IsOneshot(labels) {
+		return lain.OneshotKey(app, proc)
+	}
+	return lain.ProcKey(app, proc)
 }
 
 // job is one look at one proc: what is wanted, recorded, there, and remembered.
@@ -134,6 +130,7 @@ type job struct {
 	key       string
 	app       lain.AppName
 	proc      lain.ProcName
+	oneshot   bool
 	want      *lain.ProcWant  // nil: not wanted
 	seen      *lain.ProcSeen  // nil: no record
 	endpoints *lain.Endpoints // nil: no record
@@ -146,7 +143,7 @@ type job struct {
 func (c *Controller) reconcile(ctx context.Context, key string) (reconcile.Result, error) {
 	j := &job{key: key}
 	var ok bool
-	if j.app, j.proc, ok = names(key); !ok {
+	if j.app, j.proc, j.oneshot, ok = lain.SplitProcKey(key); !ok {
 		c.log.Warn("a record has no proc's name and is left alone", "key", key)
 		return reconcile.Done, nil
 	}
@@ -167,6 +164,9 @@ func (c *Controller) reconcile(ctx context.Context, key string) (reconcile.Resul
 	j.memory = j.memory.refreshed(j)
 	if j.want == nil {
 		return c.takeDown(ctx, j)
+	}
+	if j.oneshot {
+		return c.runOnce(ctx, j)
 	}
 	return c.bringUp(ctx, j)
 }
@@ -197,7 +197,7 @@ func read[T any](ctx context.Context, k state.Kind[T], key string) (*T, error) {
 func (c *Controller) observe(ctx context.Context, j *job) error {
 	ctx, cancel := context.WithTimeout(ctx, slowestAnswer)
 	defer cancel()
-	s, err := c.engine.Service(ctx, j.app, j.proc)
+	s, err := c.service(ctx, j)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 	case err != nil:
@@ -210,12 +210,19 @@ func (c *Controller) observe(ctx context.Context, j *job) error {
 		return err
 	}
 	for _, t := range tasks {
-		if j.have.service == nil || t.ServiceID == j.have.service.ID {
+		if oneshotTask(t) == j.oneshot && (j.have.service == nil || t.ServiceID == j.have.service.ID) {
 			j.have.tasks = append(j.have.tasks, t)
 		}
 	}
 	j.have.nodes, err = c.nodes(ctx)
 	return err
+}
+
+func (c *Controller) service(ctx context.Context, j *job) (swarm.Service, error) {
+	if j.oneshot {
+		return c.engine.Oneshot(ctx, j.app, j.proc)
+	}
+	return c.engine.Service(ctx, j.app, j.proc)
 }
 
 func (c *Controller) nodes(ctx context.Context) (map[string]engine.Node, error) {

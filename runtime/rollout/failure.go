@@ -74,6 +74,16 @@ func signalName(code int) string {
 }
 
 func sentence(p lain.ProcSpec, v verdict, f lain.Failure) string {
+	switch {
+	case p.Type == lain.Oneshot && v.cause == causeEnded:
+		return fmt.Sprintf("%s %s", p.Name, end(f))
+	case v.cause == causeOverdue:
+		return fmt.Sprintf("%s did not end within %s", p.Name, short(v.after))
+	case v.cause == causeHalted:
+		return fmt.Sprintf("%s was stopped on the engine before its end", p.Name)
+	case v.cause == causeLost:
+		return fmt.Sprintf("what became of %s is not known, the engine has lost it", p.Name)
+	}
 	switch v.cause {
 	case causeImage:
 		return fmt.Sprintf("the image of %s cannot be pulled: %s", p.Name, v.words)

@@ -26,6 +26,9 @@ const (
 	causeRefused  cause = "refused"  // the engine does not start it
 	causeNoNode   cause = "no node"  // nowhere to run
 	causeLeftover cause = "leftover" // older instances do not go away
+	causeOverdue  cause = "overdue"  // a oneshot does not end
+	causeHalted   cause = "halted"   // the engine, or somebody on it, stopped a oneshot
+	causeLost     cause = "lost"     // a oneshot was begun, and the engine does not have it
 )
 
 // verdict is what judge thinks of an attempt.

@@ -36,13 +36,13 @@ func TestDrawChangesWithWhatIsSeen(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	for key, want := range map[string]bool{"hello/web": true, "hello": false, "hello/": false, "hello/web/x": false, "Hello/web": false, "../web": false, "lain/web": false} {
-		if app, proc, ok := names(key); ok != want {
-			t.Errorf("%q: %v %q %q", key, ok, app, proc)
-		}
-	}
-	if lain.ProcKey("hello", "web") != keyOf(map[string]string{engine.AppLabel: "hello", engine.ProcLabel: "web"}) {
+func TestKeyOf(t *testing.T) {
+	labels := map[string]string{engine.AppLabel: "hello", engine.ProcLabel: "web"}
+	if lain.ProcKey("hello", "web") != keyOf(labels) {
 		t.Error("labels and records give different keys")
+	}
+	labels[engine.OneshotLabel] = "true"
+	if lain.OneshotKey("hello", "web") != keyOf(labels) {
+		t.Error("labels and records of a oneshot give different keys")
 	}
 }

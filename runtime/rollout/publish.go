@@ -19,7 +19,7 @@ func (c *Controller) publish(ctx context.Context, j *job, v verdict) (reconcile.
 	}
 	next := lain.ProcSeen{
 		App: j.app, Proc: j.proc, Release: j.want.Release, Attempt: j.want.Attempt,
-		State: v.state, Reason: v.reason, Instances: j.have.instances(),
+		State: v.state, Reason: v.reason, Instances: j.have.instances(), Begun: j.begun(),
 	}
 	switch {
 	case j.judged():

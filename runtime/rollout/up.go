@@ -164,6 +164,9 @@ func (c *Controller) surroundings(ctx context.Context, j *job) (surroundings, er
 		nodeCPUs:      smallest(j.have.nodes),
 		probeInterval: c.options.ProbeInterval,
 	}
+	if j.oneshot {
+		s.name, s.labels = c.engine.OneshotName(j.app, j.proc), c.engine.OneshotLabels(j.app, j.proc)
+	}
 	if len(s.argv) == 0 {
 		return surroundings{}, fmt.Errorf("neither lain.yaml nor the image of %s says what to run: set cmd", j.proc)
 	}

@@ -1,7 +1,7 @@
 // Command app is the program that the tests of the rollout run in containers. MODE says how it behaves:
 // "ok" serves, "deaf" never listens, "sick" answers 500, "exit" ends with code 3, "oom" eats its memory,
-// "idle" only waits, "once" fails as long as the address in GATE answers 503, "flash" ends with code 5 shortly
-// after it was first called healthy.
+// "idle" only waits, "done" ends well, "once" fails as long as the address in GATE answers 503, "flash" ends with
+// code 5 shortly after it was first called healthy.
 package main
 
 import (
@@ -24,6 +24,10 @@ func main() {
 	case "exit":
 		log.Print("cannot find my database")
 		os.Exit(3)
+	case "done":
+		host, _ := os.Hostname()
+		fmt.Printf("%s\nLAIN_INSTANCE_NO=%s\nHOSTNAME=%s\n", os.Getenv("SAY"), os.Getenv("LAIN_INSTANCE_NO"), host)
+		return
 	case "oom":
 		eat()
 	case "deaf", "idle":
