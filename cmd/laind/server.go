@@ -22,6 +22,7 @@ import (
 	"lain.internal/lain/lain"
 	"lain.internal/lain/pipeline"
 	"lain.internal/lain/router"
+	"lain.internal/lain/runtime/disk"
 	"lain.internal/lain/state"
 )
 
@@ -39,6 +40,8 @@ type server struct {
 	router   *router.Router
 	pipeline *pipeline.Pipeline
 	git      *gitserver.Server
+	disk     *disk.Guard
+	retains  atomic.Pointer[pipeline.Pipeline] // once it can make room
 
 	steps []step
 	loops sync.WaitGroup
@@ -117,7 +120,7 @@ func (s *server) start(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"folders", s.folders}, {"api", s.startAPI}, {"store", s.startStore}, {"engine", s.startEngine},
-		{"fence", s.startFence}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
+		{"disk", s.startDisk}, {"fence", s.startFence}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
 		{"pipeline", s.startPipeline}, {"ssh", s.startSSH},
 	} {
 		begun := time.Now()
