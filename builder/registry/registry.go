@@ -83,6 +83,10 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	r.lately.note(digests...)
+	if upload, ok := uploadOf(req); ok {
+		r.upload(w, req, upload)
+		return
+	}
 	r.app.ServeHTTP(w, req)
 }
 
