@@ -5,6 +5,8 @@ package stories
 import (
 	"crypto/rand"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,9 @@ func TestAShortDiskRefusesPushesAndServesOn(t *testing.T) {
 		t.Errorf("apps: exit %d\n%s", r.Code, r.All())
 	}
 	app.Truth(first, "one")
+	app.Eventually("retention makes room at once", time.Minute, func() error {
+		return told(tw, "lain_disk_refusals_total 2", "lain_retention_last_timestamp_seconds ", "lain_disk_free_bytes{path=")
+	})
 	if r := tw.SSH(t, "restart "+app.Name); r.Code != 0 { // needs the store and no more
 		t.Errorf("restart: exit %d\n%s", r.Code, r.All())
 	}
@@ -122,6 +127,22 @@ func nothingHalfMade(t *testing.T, tw *town.Town) {
 	}
 }
 
+// told reports whether /metrics has these words.
+func told(tw *town.Town, words ...string) error {
+	resp, err := http.Get(fmt.Sprintf("http://%s:%d/metrics", tw.IP(), town.APIPort))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	for _, w := range words {
+		if err == nil && !strings.Contains(string(text), w) {
+			err = fmt.Errorf("/metrics lacks %q", w)
+		}
+	}
+	return err
+}
+
 func random(t *testing.T, n int) string {
 	t.Helper()
 	b := make([]byte, n)
@@ -146,4 +167,39 @@ func tail(text string, n int) string {
 		lines[i] = l[:min(len(l), 300)]
 	}
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// A server that is killed while its disk is full to the last byte is back once there is room: at once, or with the
+// next of the starts that its unit tries. What serves does not notice.
+func TestAServerThatIsKilledOnAFullDiskComesBack(t *testing.T) {
+	t.Parallel()
+	tw := town.New(t, town.Options{DataMB: 512, Args: []string{"--min-free", "1048576"}})
+	app := tw.NewApp(t, "killed")
+	app.MustPush()
+	first := app.Head()
+	tw.Fill(t, 0)
+	watch := app.Watch()
+	if err := tw.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tw.Start(t.Context()); err != nil {
+		t.Logf("on a full disk: %v", err)
+	} else {
+		t.Log("it starts on a full disk")
+		app.Truth(first, "one")
+	}
+	tw.Empty(t)
+	if err := tw.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := tw.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	app.Truth(first, "one")
+	app.Change("two")
+	app.MustPush()
+	app.Truth(app.Head(), "two")
+	if lost, answered := watch.Lost(); len(lost) > 0 || answered == 0 {
+		t.Errorf("lost %d of %d: %v", len(lost), answered, lost)
+	}
 }
