@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -64,8 +63,8 @@ func (j *Job) findBase(ctx context.Context, key, name string, line int) (llb.Ima
 	if owner, ours := config.Labels[appLabel]; ours && owner != string(j.request.App) {
 		return llb.Image{}, none, baseFault(ctx, key, name, engine.ErrNoImage, at) // another's files are in it
 	}
-	pin := fmt.Sprintf("lain.invalid/%s/base:%s", j.graph.Cluster, strings.TrimPrefix(config.ID, "sha256:"))
-	if err := j.builder.options.Engine.Tag(ctx, config.ID, pin); err != nil {
+	pin := j.builder.pins() + strings.TrimPrefix(config.ID, "sha256:")
+	if err := j.hold(pin, func() error { return j.builder.options.Engine.Tag(ctx, config.ID, pin) }); err != nil {
 		return llb.Image{}, none, err
 	}
 	return llb.Image{Ref: pin, ID: config.ID, Env: config.Env, User: config.User}, config, nil

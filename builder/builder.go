@@ -38,6 +38,7 @@ type Options struct {
 type Builder struct {
 	options Options
 	slots   chan struct{}
+	names   needed
 	logger  *slog.Logger
 }
 

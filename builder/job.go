@@ -45,8 +45,9 @@ type Job struct {
 	key      string
 	prepare  string // name of the prepare image; "": no such section
 
-	mu  sync.Mutex
-	dir string // the files of the commit, once unpacked
+	mu   sync.Mutex
+	dir  string   // the files of the commit, once unpacked
+	held []string // names of images that stay until Close
 }
 
 // Open finds the base images, pulling those the engine lacks, and computes the keys. It unpacks the files of
@@ -66,6 +67,9 @@ func (j *Job) open(ctx context.Context) error {
 		return err
 	}
 	j.key = j.graph.Key()
+	if err := j.hold(j.releaseName(), nil); err != nil {
+		return err
+	}
 	if m.Build.Prepare == nil {
 		return nil
 	}
@@ -79,6 +83,18 @@ func (j *Job) open(ctx context.Context) error {
 	}
 	j.prepare = fmt.Sprintf("%s:prepare-%s", j.request.App, j.graph.PrepareKey(inputs))
 	j.graph.Prepared = dockerHub + j.prepare
+	return j.hold(j.prepare, nil)
+}
+
+// hold keeps a name in the engine until Close; give, if not nil, gives it to an image first.
+func (j *Job) hold(name string, give func() error) error {
+	if give == nil {
+		give = func() error { return nil }
+	}
+	if err := j.builder.names.hold(name, give); err != nil {
+		return err
+	}
+	j.held = append(j.held, name)
 	return nil
 }
 
@@ -167,6 +183,8 @@ func (j *Job) Push(ctx context.Context) (lain.ImageRef, error) {
 func (j *Job) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.builder.names.letGo(j.held)
+	j.held = nil
 	if j.dir == "" {
 		return nil
 	}

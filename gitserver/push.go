@@ -42,6 +42,9 @@ func (h *channel) push(sess Session, app lain.AppName) int {
 	if last.says("shallow update not allowed") {
 		_, _ = io.WriteString(sess.Stderr, "lain: your clone is shallow and lacks history that is not here either. Get it, and push again: git fetch --unshallow\n")
 	}
+	if last.says("No space left on device") {
+		_, _ = io.WriteString(sess.Stderr, "lain: the server's disk is full, nothing was pushed; running applications are not touched\n")
+	}
 	return exit
 }
 

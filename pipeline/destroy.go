@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -95,7 +96,7 @@ func (p *Pipeline) unwish(ctx context.Context, app lain.AppName) error {
 			return nil
 		}
 	}
-	return context.Cause(ctx)
+	return cmp.Or(context.Cause(ctx), errLost) // the store may have ended first
 }
 
 // erase deletes the records, the application's own last.

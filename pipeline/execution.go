@@ -110,7 +110,7 @@ func (e *execution) stage(ctx context.Context, name, title string, fn func(conte
 		return err
 	}
 	e.say(report.Stage, "%s", title)
-	err = fn(ctx)
+	err = e.p.shortage(fn(ctx))
 	e.mu.Lock()
 	e.run.Stages[len(e.run.Stages)-1].Ended = e.p.o.Now().UTC() // stored with the next write
 	e.mu.Unlock()

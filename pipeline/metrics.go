@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -20,4 +21,20 @@ func countRun(r lain.Run) {
 			metrics.GetOrCreateHistogram(fmt.Sprintf("lain_stage_seconds{stage=%q}", s.Name)).Update(s.Ended.Sub(s.Started).Seconds())
 		}
 	}
+}
+
+// countFreed answers: what does retention take away?
+//
+//	lain_retention_removed_total{what="builds|registry|engine|secrets"}
+//	lain_retention_freed_bytes_total{what=...}
+func countFreed(what string, pieces int, bytes int64) {
+	metrics.GetOrCreateCounter(fmt.Sprintf("lain_retention_removed_total{what=%q}", what)).Add(pieces)
+	metrics.GetOrCreateCounter(fmt.Sprintf("lain_retention_freed_bytes_total{what=%q}", what)).AddInt64(bytes)
+}
+
+// countPass answers: does retention run?
+//
+//	lain_retention_last_timestamp_seconds
+func countPass(at time.Time) {
+	metrics.GetOrCreateFloatCounter("lain_retention_last_timestamp_seconds").Set(float64(at.Unix()))
 }

@@ -67,6 +67,11 @@ type Options struct {
 	NodeMemory   func(context.Context) (int64, error) // of the largest node, bytes; nil: not known
 	MaxTreeBytes int64                                // of a commit's files together; 0: any
 
+	Room      func() error    // a fault while the disks have no room for a build; nil: there is always room
+	Retention plan.Retention  // zero fields: 10 releases, and 7 days
+	Cleaners  []Cleaner       // what takes old images away
+	Collector SecretCollector // what takes old secrets away; nil: nothing
+
 	Logger *slog.Logger
 	Now    func() time.Time // nil: time.Now
 	ID     string           // of this process, to mark the runs it drives
@@ -77,6 +82,7 @@ type Pipeline struct {
 	o     Options
 	kinds kinds
 
+	hurry  chan struct{}   // retention is wanted at once
 	base   context.Context // ends when the process gives its runs up
 	giveUp context.CancelCauseFunc
 	runs   sync.WaitGroup
@@ -115,7 +121,11 @@ func New(o Options) *Pipeline {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	p := &Pipeline{o: o, lanes: map[lain.AppName]*lane{}, live: map[string]*execution{}}
+	o.Retention = withDefaults(o.Retention)
+	if o.Room == nil {
+		o.Room = func() error { return nil }
+	}
+	p := &Pipeline{o: o, hurry: make(chan struct{}, 1), lanes: map[lain.AppName]*lane{}, live: map[string]*execution{}}
 	p.kinds = kinds{
 		apps:      state.Of[lain.App](o.Store, lain.AppsPrefix),
 		releases:  state.Of[lain.Release](o.Store, lain.ReleasesPrefix),

@@ -120,6 +120,9 @@ func (e *execution) read(r *repo.Repository) (source, error) {
 
 // image gives the image of the commit: the one that was built from the same input before, or a new one.
 func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
+	if err := e.p.o.Room(); err != nil {
+		return lain.Build{}, err
+	}
 	job, err := e.p.o.Builder.Open(e.ctx, builder.Request{
 		App: e.asked.App, Run: e.asked.Number, Commit: e.asked.Commit, CommitTime: src.commit.CommitterTime,
 		Tree: src.commit.Tree, Manifest: src.manifest,
@@ -129,7 +132,7 @@ func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
 		if e.ctx.Err() != nil {
 			return lain.Build{}, context.Cause(e.ctx)
 		}
-		return lain.Build{}, err
+		return lain.Build{}, e.p.shortage(err)
 	}
 	defer job.Close()
 	former, err := e.former(job.Key())

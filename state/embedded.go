@@ -99,6 +99,9 @@ func (s *server) start(ctx context.Context, dir, socket string, log *slog.Logger
 	defer cancel()
 	select {
 	case <-etcd.Server.ReadyNotify():
+		if err := reserve(dir); err != nil {
+			log.Warn("a full disk will end the state store", "error", err)
+		}
 		return nil
 	case err := <-etcd.Err():
 		return err

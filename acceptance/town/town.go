@@ -31,6 +31,7 @@ type Options struct {
 	Args   []string // more arguments for laind serve
 	Env    []string // more environment for laind serve, K=V
 	Golang bool     // also have the base lain/golang:1.26 (slow to import)
+	DataMB int      // the data folder is a disk of its own, in memory, of this size; 0: it is not
 }
 
 // Town is a machine with a server on it.
@@ -98,6 +99,9 @@ func (tw *Town) furnish(ctx context.Context) error {
 		return err
 	}
 	if tw.Key, err = tw.NewKey("admin"); err != nil {
+		return err
+	}
+	if err := tw.mountData(ctx); err != nil {
 		return err
 	}
 	return tw.Start(ctx)

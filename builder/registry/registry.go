@@ -2,19 +2,22 @@
 //
 // It is distribution's registry in this process, with its files in one directory. Builds push to it and
 // nodes pull from it with one credential, which is made at the first start and kept in a file that only its
-// owner can read; nobody gets in without it. Deletion is on.
+// owner can read; nobody gets in without it. Deletion is on. Sweep takes away what nothing keeps, while pushes and
+// pulls go on.
 //
-// It does not collect garbage, proxy other registries or speak TLS: it listens where the caller lets it.
+// It does not know what is to be kept, proxy other registries or speak TLS: it listens where the caller lets it.
 package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/distribution/distribution/v3/configuration"
@@ -24,15 +27,20 @@ import (
 
 // Options say where the registry keeps its things.
 type Options struct {
-	Dir         string // of blobs and manifests; made if missing
-	Credentials string // file of the credential; made if missing, 0600
+	Dir         string       // of blobs and manifests; made if missing
+	Credentials string       // file of the credential; made if missing, 0600
+	Room        func() error // why nothing can be taken now, a sentence; nil: there is always room
 	Logger      *slog.Logger
 }
 
 // Registry answers the registry API, version 2.
 type Registry struct {
 	app        *handlers.App
+	dir        string
 	credential Credential
+	room       func() error
+	lately     lately
+	sweeping   sync.Mutex
 	logger     *slog.Logger
 }
 
@@ -53,14 +61,52 @@ func Open(o Options) (*Registry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registry in %s: %w", o.Dir, err)
 	}
-	return &Registry{app: app, credential: credential, logger: o.Logger}, nil
+	return &Registry{app: app, dir: o.Dir, credential: credential, room: o.Room, lately: lately{at: map[string]time.Time{}}, logger: o.Logger}, nil
 }
 
 // Credential is what opens the registry: for pushes, and for the pulls of the nodes.
 func (r *Registry) Credential() Credential { return r.credential }
 
 // ServeHTTP answers one request. It is safe for concurrent use.
-func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.app.ServeHTTP(w, req) }
+func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if _, err := (gate{r.credential}).Authorized(req); err != nil {
+		r.app.ServeHTTP(w, req) // it asks for the credential
+		return
+	}
+	if err := r.roomFor(req); err != nil {
+		refuse(w, err.Error())
+		return
+	}
+	digests, err := named(req)
+	if err != nil {
+		refuse(w, err.Error())
+		return
+	}
+	r.lately.note(digests...)
+	if upload, ok := uploadOf(req); ok {
+		r.upload(w, req, upload)
+		return
+	}
+	r.app.ServeHTTP(w, req)
+}
+
+// roomFor refuses what would write when the disk has no room for it.
+func (r *Registry) roomFor(req *http.Request) error {
+	switch {
+	case r.room == nil:
+		return nil
+	case req.Method == http.MethodPost, req.Method == http.MethodPatch, req.Method == http.MethodPut:
+		return r.room()
+	}
+	return nil
+}
+
+// refuse answers with an error of the distribution specification. An engine tries anything else again, five times.
+func refuse(w http.ResponseWriter, why string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusForbidden)
+	_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": "DENIED", "message": why}}}) // the client has gone, if it fails
+}
 
 // Close stops the housekeeping. Requests that are still being answered are not waited for: see Serve.
 func (r *Registry) Close() error { return r.app.Shutdown() }

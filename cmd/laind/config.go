@@ -46,6 +46,9 @@ type Config struct {
 	MaxPushBytes    int64         `yaml:"max-push-bytes"`
 	MaxTreeBytes    int64         `yaml:"max-tree-bytes"`
 	DefaultMemory   int64         `yaml:"default-memory"`
+	KeepReleases    int           `yaml:"keep-releases"`
+	BuildCache      int64         `yaml:"build-cache"`
+	MinFree         int64         `yaml:"min-free"`
 	DrainTimeout    time.Duration `yaml:"drain-timeout"`
 	Vault           VaultConfig   `yaml:",inline"`
 
@@ -75,6 +78,9 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.Int64Var(&c.MaxPushBytes, "max-push-bytes", 2<<30, "the largest push that is taken, in bytes of its pack")
 	f.Int64Var(&c.MaxTreeBytes, "max-tree-bytes", 1<<30, "the largest commit that is built, in bytes of all its files together")
 	f.Int64Var(&c.DefaultMemory, "default-memory", 256<<20, "memory limit of an instance without memory: in its lain.yaml, in bytes")
+	f.IntVar(&c.KeepReleases, "keep-releases", 10, "releases of an application that served whose images are kept, to go back to")
+	f.Int64Var(&c.BuildCache, "build-cache", 10<<30, "the largest build cache of the engine, in bytes; 0: it is left alone")
+	f.Int64Var(&c.MinFree, "min-free", 0, "pushes are refused while less is free on a disk, in bytes; 0: 2 % of the disk, at least 512 MiB")
 	f.DurationVar(&c.DrainTimeout, "drain-timeout", 60*time.Second, "how long SIGTERM waits for runs")
 	c.Vault.flags(f)
 }
@@ -147,6 +153,12 @@ func (c *Config) validate() error {
 		if _, err := port(addr); err != nil {
 			return fmt.Errorf("--%s %q must be HOST:PORT or :PORT", name, addr)
 		}
+	}
+	if c.KeepReleases < 1 {
+		return fmt.Errorf("--keep-releases %d must be at least 1", c.KeepReleases)
+	}
+	if c.BuildCache < 0 || c.MinFree < 0 {
+		return errors.New("--build-cache and --min-free must not be negative")
 	}
 	if c.CertDir == "" {
 		c.CertDir = filepath.Join(c.Data, "certs")

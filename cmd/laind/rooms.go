@@ -113,7 +113,7 @@ func (s *server) startFence(ctx context.Context) error {
 }
 
 func (s *server) startRegistry(context.Context) error {
-	r, err := registry.Open(registry.Options{Dir: s.dataDir("registry"), Credentials: s.dataDir("registry.credential"), Logger: s.log})
+	r, err := registry.Open(registry.Options{Dir: s.dataDir("registry"), Credentials: s.dataDir("registry.credential"), Room: s.disk.Room, Logger: s.log})
 	if err != nil {
 		return err
 	}
@@ -211,12 +211,13 @@ func (s *server) startPipeline(ctx context.Context) error {
 	}
 	s.builder = b
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, Secrets: s.secrets, Output: s.engine, LogDir: s.dataDir("runs"),
-		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, NodeMemory: s.nodeMemory, URL: s.url, Certified: s.router.Certified, Logger: s.log, ID: rand.Text()})
+		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, NodeMemory: s.nodeMemory, URL: s.url, Certified: s.router.Certified,
+		Room: s.disk.Refuse, Retention: plan.Retention{Releases: s.c.KeepReleases}, Cleaners: s.cleaners(), Collector: s.secrets, Logger: s.log, ID: rand.Text()})
 	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err
 	}
-	s.loop("retention", s.pipeline.Retain)
+	s.startRetention()
 	return nil
 }
 
@@ -254,7 +255,7 @@ func (s *server) startSSH(ctx context.Context) error {
 		return err
 	}
 	apps := &applications{s: s}
-	pushes := &receive.Receiver{Runs: s.pipeline, Apps: apps, Repos: s.repos, Rights: s.access, Logger: s.log}
+	pushes := &receive.Receiver{Runs: s.pipeline, Apps: apps, Repos: s.repos, Rights: s.access, Room: s.disk.Refuse, Logger: s.log}
 	draining, drain := context.WithCancelCause(context.Background())
 	s.onStop("followers", func(context.Context) error { drain(nil); return nil })
 	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Vault: s.vault, Apps: apps, Logs: s.engine, Rights: s.access, Keys: s.access,

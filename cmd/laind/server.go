@@ -23,6 +23,7 @@ import (
 	"lain.internal/lain/lain"
 	"lain.internal/lain/pipeline"
 	"lain.internal/lain/router"
+	"lain.internal/lain/runtime/disk"
 	"lain.internal/lain/state"
 	"lain.internal/lain/vaultbridge"
 	"lain.internal/lain/vaultbridge/local"
@@ -46,6 +47,8 @@ type server struct {
 	own      *local.Vault // nil where another vault is used
 	secrets  secrets
 	gate     *archive.Gate // between backups and removals
+	disk     *disk.Guard
+	retains  atomic.Pointer[pipeline.Pipeline] // once it can make room
 
 	steps []step
 	loops sync.WaitGroup
@@ -124,7 +127,7 @@ func (s *server) start(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"folders", s.folders}, {"api", s.startAPI}, {"store", s.startStore}, {"engine", s.startEngine},
-		{"fence", s.startFence}, {"vault", s.startVault}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
+		{"disk", s.startDisk}, {"fence", s.startFence}, {"vault", s.startVault}, {"registry", s.startRegistry}, {"router", s.startRouter}, {"rollout", s.startRollout},
 		{"pipeline", s.startPipeline}, {"ssh", s.startSSH}, {"control", s.startControl},
 	} {
 		begun := time.Now()

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -94,9 +96,9 @@ func (c Config) vaultOptions(log *slog.Logger) (local.Options, error) {
 	return local.Options{Binary: binary, Dir: filepath.Join(c.Data, "vault"), RunDir: c.Run, Logger: log}, nil
 }
 
-// findVault is the vault of our own as it is, nil where another one is used.
+// findVault is the vault of our own as it is, nil where there is none.
 func (c Config) findVault(log *slog.Logger) (*local.Vault, error) {
-	if c.Vault.Addr != "" {
+	if _, err := os.Stat(filepath.Join(c.Data, "vault")); c.Vault.Addr != "" || errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	o, err := c.vaultOptions(log)

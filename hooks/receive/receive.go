@@ -41,6 +41,7 @@ type Receiver struct {
 	Rights interface {
 		Can(context.Context, lain.Person, access.Action, lain.AppName) error
 	}
+	Room   func() error // why no push can be taken now, a fault; nil: there is always room
 	Logger *slog.Logger
 
 	mu   sync.Mutex
@@ -64,6 +65,11 @@ func (r *Receiver) OpenRead(ctx context.Context, s gitserver.Session, app lain.A
 func (r *Receiver) OpenPush(ctx context.Context, s gitserver.Session, app lain.AppName) (*repo.Repository, error) {
 	if err := r.Rights.Can(ctx, s.Person, access.Push, app); err != nil {
 		return nil, err
+	}
+	if r.Room != nil {
+		if err := r.Room(); err != nil {
+			return nil, err
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -22,6 +22,9 @@ import (
 // flushAfter is how long an event may stay in memory before followers see it.
 const flushAfter = 20 * time.Millisecond
 
+// maxKept is how much stays in memory while nothing can be written, in bytes.
+const maxKept = 1 << 20
+
 // Log is the open log of a run. It is safe for concurrent use.
 type Log struct {
 	mu      sync.Mutex
@@ -30,6 +33,7 @@ type Log struct {
 	timer   *time.Timer // pending flush, nil if none
 	grown   chan struct{}
 	closed  bool
+	stuck   bool // the last write failed
 	failure error
 }
 
@@ -76,15 +80,18 @@ func (l *Log) Report(e report.Event) {
 		return
 	}
 	l.buf = append(append(l.buf, line...), '\n')
-	if len(l.buf) >= 64<<10 {
+	if len(l.buf) > maxKept {
+		l.trim()
+	}
+	if len(l.buf) >= 64<<10 && !l.stuck {
 		l.flush()
 	} else if l.timer == nil {
 		l.timer = time.AfterFunc(flushAfter, l.flushLater)
 	}
 }
 
-// Close writes what is left, tells followers that this was all, and returns the first write that failed. A
-// second call does nothing.
+// Close writes what is left, tells followers that this was all, and returns the first write that failed, though
+// what it held may have been written later. A second call does nothing.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -118,12 +125,35 @@ func (l *Log) flush() {
 	if len(l.buf) == 0 {
 		return
 	}
-	if _, err := l.file.Write(l.buf); err != nil && l.failure == nil {
-		l.failure = fmt.Errorf("write a run's log: %w", err)
+	n, err := l.file.Write(l.buf)
+	l.stuck = err != nil
+	if err != nil {
+		l.keep(n, err)
+	} else {
+		l.buf = l.buf[:0]
 	}
-	l.buf = l.buf[:0]
 	close(l.grown)
 	l.grown = make(chan struct{})
+}
+
+// keep holds what could not be written behind the first n bytes for a later flush: a full disk may have room again
+// by then. The caller holds mu.
+func (l *Log) keep(n int, err error) {
+	if l.failure == nil {
+		l.failure = fmt.Errorf("write a run's log: %w", err)
+	}
+	if n > 0 {
+		l.buf = l.buf[:copy(l.buf, l.buf[n:])]
+	}
+}
+
+// trim gives up lines in the middle of what waits for room, so that no more than half of maxKept is left. The first
+// one stays, since a part of it may have been written. The caller holds mu.
+func (l *Log) trim() {
+	end := bytes.IndexByte(l.buf, '\n') + 1
+	from := len(l.buf) - maxKept/2
+	from += bytes.IndexByte(l.buf[from:], '\n') + 1
+	l.buf = append(l.buf[:end], l.buf[max(from, end):]...)
 }
 
 // watch returns a channel that closes when more was written, and whether no more will be.

@@ -125,3 +125,60 @@ func FuzzFollow(f *testing.F) {
 		}
 	})
 }
+
+func TestAFullDiskLosesNoLineOnceThereIsRoomAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "1.jsonl")
+	l := open(t, path)
+	say := func(text string) { l.Report(report.Event{Text: text}) }
+	say("before")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	disk := l.file
+	swap := func(to *os.File) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.flush()
+		l.file = to
+	}
+	swap(full)
+	say("meanwhile")
+	swap(disk) // flushes in vain first
+	say("after")
+	if err := l.Close(); err == nil {
+		t.Error("nobody is told")
+	}
+	if got := collect(t, path, nil); fmt.Sprint(got) != "[before meanwhile after]" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestWhatIsKeptForAFullDiskIsBounded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "1.jsonl")
+	l := open(t, path)
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	disk := l.file
+	l.file = full
+	const lines = 60_000
+	for i := range lines {
+		l.Report(report.Event{Text: fmt.Sprint(i)})
+	}
+	l.mu.Lock()
+	held := len(l.buf)
+	l.file = disk
+	l.mu.Unlock()
+	if held > maxKept+64<<10 {
+		t.Errorf("%d bytes are kept", held)
+	}
+	_ = l.Close()
+	got := collect(t, path, nil)
+	if len(got) < 1000 || len(got) == lines || got[0] != "0" || got[len(got)-1] != fmt.Sprint(lines-1) {
+		t.Errorf("%d lines, from %q to %q", len(got), got[0], got[len(got)-1])
+	}
+}
