@@ -212,7 +212,7 @@ func (s *server) startPipeline(ctx context.Context) error {
 	s.builder = b
 	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, LogDir: s.dataDir("runs"),
 		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, URL: s.url, Certified: s.router.Certified,
-		Room: s.disk.Refuse, Retention: plan.Retention{Releases: s.c.KeepReleases}, Cleaners: s.cleaners(), Logger: s.log, ID: rand.Text()})
+		Room: s.disk.Room, Retention: plan.Retention{Releases: s.c.KeepReleases}, Cleaners: s.cleaners(), Logger: s.log, ID: rand.Text()})
 	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err
