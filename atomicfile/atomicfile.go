@@ -5,6 +5,7 @@
 package atomicfile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,18 @@ func Write(path string, data []byte, perm os.FileMode) error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
+}
+
+// Ensure is Write for a file that mostly is as it should be: one with this content and mode is left alone, which
+// needs no room on the disk.
+func Ensure(path string, data []byte, perm os.FileMode) error {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode() == perm && info.Size() == int64(len(data)) {
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
+			return nil
+		}
+	}
+	return Write(path, data, perm)
 }
 
 // beside writes a hidden file in the same folder, hence file system, and returns its name.

@@ -100,3 +100,31 @@ func alone(t *testing.T, path string) {
 		t.Errorf("beside %s lie %v, %v", path, entries, err)
 	}
 }
+
+func TestEnsureWritesOnlyWhatDiffers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	var last os.FileInfo
+	for _, c := range []struct {
+		name, content string
+		mode          os.FileMode
+		written       bool
+	}{
+		{"no file", "one", 0o600, true},
+		{"the same", "one", 0o600, false},
+		{"another content", "two", 0o600, true},
+		{"another mode", "two", 0o644, true},
+	} {
+		if err := Ensure(path, []byte(c.content), c.mode); err != nil {
+			t.Fatal(err)
+		}
+		now, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != c.content || now.Mode() != c.mode || (last == nil || !os.SameFile(last, now)) != c.written {
+			t.Errorf("%s: %q, mode %v, %v", c.name, got, now.Mode(), err)
+		}
+		last = now
+	}
+}

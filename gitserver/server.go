@@ -132,7 +132,7 @@ func installHook(o Options) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(o.HookDir, hook.Name), data, 0o755)
+	return atomicfile.Ensure(filepath.Join(o.HookDir, hook.Name), data, 0o755)
 }
 
 // HostKeys are the fingerprints that clients see: "SHA256:...".

@@ -123,3 +123,22 @@ func TestSecrets_RollbackKeepsTheRotatedOne(t *testing.T) {
 		t.Errorf("--with-secrets brought %q", got)
 	}
 }
+
+func TestSecrets_GoWithTheirApplication(t *testing.T) {
+	t.Parallel()
+	tw := shared(t)
+	app := tw.NewApp(t, "gone")
+	put(t, tw, "secret", "secret put "+app.Name+" conf/key")
+	app.Manifest("", "  secret_files: [conf/key]")
+	app.Commit("with a secret")
+	app.MustPush()
+	tw.Verb(t, "destroy "+app.Name+" --confirm "+app.Name)
+	out, err := tw.Lab.Docker(t.Context(), "n1", "secret", "ls", "--filter", "label=lain.app="+app.Name, "-q")
+	if err != nil || strings.TrimSpace(out) != "" {
+		t.Errorf("the engine still has secrets: %q (%v)", out, err)
+	}
+	if r := tw.SSH(t, "secret list "+app.Name); r.Code != 66 {
+		t.Errorf("secret list: exit %d\n%s", r.Code, r.All())
+	}
+	app.Push().Refused(t, "a secret file is missing")
+}

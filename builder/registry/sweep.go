@@ -271,8 +271,8 @@ func (s *sweep) manifests(ctx context.Context, repository distribution.Repositor
 func (s *sweep) manifest(ctx context.Context, repository distribution.Repository, d digest.Digest) error {
 	tags := repository.Tags(ctx)
 	current, err := tags.Lookup(ctx, ocispec.Descriptor{Digest: d})
-	if err != nil {
-		return absent(err)
+	if absent(err) != nil {
+		return err
 	}
 	for _, tag := range current {
 		if err := tags.Untag(ctx, tag); absent(err) != nil {

@@ -178,6 +178,21 @@ func TestAKeptDigestOutlivesItsTag(t *testing.T) {
 	}
 }
 
+func TestAManifestWithoutATagGoesToo(t *testing.T) {
+	s := newStore(t)
+	img := s.image(1)
+	d, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref := s.push("hello@"+d.String(), img)
+	s.age()
+	s.sweep()
+	if err := s.whole(ref); status(err) != http.StatusNotFound || s.blobs() != 0 {
+		t.Errorf("%v, %d blobs", err, s.blobs())
+	}
+}
+
 func TestAKeptIndexKeepsItsImages(t *testing.T) {
 	s := newStore(t)
 	index := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: s.image(1)}, mutate.IndexAddendum{Add: s.image(2)})

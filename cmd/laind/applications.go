@@ -78,8 +78,18 @@ func (a *applications) Destroy(ctx context.Context, name lain.AppName, tell func
 		return errors.Join(
 			a.s.builder.Forget(ctx, name),
 			a.s.vault.Destroy(ctx, name),
+			a.forgetSecrets(ctx, name),
 			a.s.engine.RemoveNetwork(ctx, name),
 			a.s.repos.Remove(ctx, name),
 		)
 	})
+}
+
+// forgetSecrets removes what the engine was given of an application's secrets. Its services are gone by now.
+func (a *applications) forgetSecrets(ctx context.Context, name lain.AppName) error {
+	list, err := a.s.engine.Secrets(ctx, name)
+	for _, one := range list {
+		err = errors.Join(err, a.s.engine.RemoveSecret(ctx, one))
+	}
+	return err
 }

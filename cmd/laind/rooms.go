@@ -210,9 +210,13 @@ func (s *server) startPipeline(ctx context.Context) error {
 		return err
 	}
 	s.builder = b
-	s.pipeline = pipeline.New(pipeline.Options{Store: s.store, Builder: builds{b}, Repos: repos, Secrets: s.secrets, Output: s.engine, LogDir: s.dataDir("runs"),
-		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, MaxTreeBytes: s.c.MaxTreeBytes, NodeMemory: s.nodeMemory, URL: s.url, Certified: s.router.Certified,
-		Room: s.disk.Refuse, Retention: plan.Retention{Releases: s.c.KeepReleases}, Cleaners: s.cleaners(), Collector: s.secrets, Logger: s.log, ID: rand.Text()})
+	s.pipeline = pipeline.New(pipeline.Options{
+		Store: s.store, Builder: builds{b}, Repos: repos, Secrets: s.secrets, Output: s.engine, LogDir: s.dataDir("runs"),
+		Cluster: plan.Cluster{Domains: []string{s.c.Domain}, DefaultMemory: s.c.DefaultMemory}, URL: s.url, Certified: s.router.Certified,
+		NodeMemory: s.nodeMemory, MaxTreeBytes: s.c.MaxTreeBytes, Room: s.disk.Room,
+		Retention: plan.Retention{Releases: s.c.KeepReleases}, Cleaners: s.cleaners(), Collector: s.secrets,
+		Logger: s.log, ID: rand.Text(),
+	})
 	s.onStop("pipeline", func(ctx context.Context) error { s.drainRuns(ctx); return nil })
 	if err := s.pipeline.Start(ctx); err != nil {
 		return err

@@ -59,7 +59,7 @@ func NewStore(ctx context.Context, o Options) (*Store, error) {
 	if err := sweep(o.Root); err != nil {
 		return nil, err
 	}
-	if err := atomicfile.Write(filepath.Join(o.Root, settingsFile), []byte(settings(o)), 0o644); err != nil {
+	if err := atomicfile.Ensure(filepath.Join(o.Root, settingsFile), []byte(settings(o)), 0o644); err != nil {
 		return nil, fmt.Errorf("settings of the repositories: %w", err)
 	}
 	s := &Store{o: o}

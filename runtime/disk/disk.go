@@ -76,7 +76,7 @@ func (g *Guard) Room() error {
 	return nil
 }
 
-// Refuse is Room for what a person asked for: what it refuses is counted.
+// Refuse is Room for a push that is at the door: what it refuses is counted.
 //
 //	lain_disk_refusals_total
 func (g *Guard) Refuse() error {
