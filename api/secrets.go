@@ -182,6 +182,9 @@ func apply(c *call) error {
 	for _, ch := range changes {
 		c.say("       %s", pendingLine(ch))
 	}
+	if dry, _ := c.flags.GetBool("dry-run"); dry {
+		return c.answer(changes, func(w io.Writer) { fmt.Fprintf(w, "apply %s would release this.\n", c.app) })
+	}
 	return c.change(lain.Change{Why: lain.WhySecrets})
 }
 
@@ -270,7 +273,11 @@ func secretRm(c *call) error {
 		return err
 	}
 	return c.answer(v, func(w io.Writer) {
-		fmt.Fprintf(w, "%s of %s is removed. What runs keeps it until its next release. Undo: secret rollback %s %s %d\n", ref.Path, c.app, c.app, ref.Path, v.Number)
+		scope := ""
+		if ref.Scope != lain.EveryProc {
+			scope = fmt.Sprintf(" -p %s", ref.Scope)
+		}
+		fmt.Fprintf(w, "%s of %s is removed. What runs keeps it until its next release. Undo: secret rollback %s %s %d%s\n", ref.Path, c.app, c.app, ref.Path, v.Number, scope)
 	})
 }
 

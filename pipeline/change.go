@@ -46,14 +46,14 @@ func (p *Pipeline) Preview(ctx context.Context, app lain.AppName, c lain.Change)
 		return next, serving, err
 	}
 	if next, err = plan.Changed(c, base, serving); err == nil {
-		err = p.fits(ctx, next.Procs)
+		err = p.fits(ctx, next)
 	}
 	return next, serving, err
 }
 
-// fits refuses procs of which one instance is larger than the largest node. A node that is away may come back, so
+// fits refuses a release with a proc of which one instance is larger than the largest node. A node that is away may come back, so
 // what is not known refuses nothing.
-func (p *Pipeline) fits(ctx context.Context, procs []lain.ProcSpec) error {
+func (p *Pipeline) fits(ctx context.Context, r lain.Release) error {
 	if p.o.NodeMemory == nil {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (p *Pipeline) fits(ctx context.Context, procs []lain.ProcSpec) error {
 		p.o.Logger.Warn("the memory of the nodes is not known", "error", err)
 		return nil
 	}
-	return plan.Fits(procs, largest)
+	return plan.Fits(r.App, r.Procs, largest)
 }
 
 // serving is the release that serves, or a refusal where none does.
@@ -90,7 +90,7 @@ func (p *Pipeline) again(ctx context.Context, app lain.AppName, number int) (lai
 	}
 	switch {
 	case r.Ban != nil:
-		return r, fault.New(fault.Conflict, "%s of %s was banned by %s: %s", r.Version(), app, r.Ban.By, r.Ban.Reason).
+		return r, fault.New(fault.Denied, "%s of %s was banned by %s: %s", r.Version(), app, r.Ban.By, r.Ban.Reason).
 			WithHint("See: releases %s\nTo allow it again: unban %s %s", app, app, r.Version())
 	case r.Status != lain.ReleaseServing && r.Status != lain.ReleaseReplaced:
 		return r, fault.New(fault.Conflict, "%s of %s never served (%s)", r.Version(), app, r.Status).WithHint("See: releases %s", app)

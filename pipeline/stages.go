@@ -232,7 +232,7 @@ func (e *execution) pushed(src source, built lain.Build) (lain.Release, error) {
 		Why: lain.WhyPush, Forced: src.forced, Branch: branchOf(e.asked.Ref), Status: lain.ReleasePending,
 	}
 	r = plan.Sized(r, serving.Sizes)
-	return r, e.p.fits(e.ctx, r.Procs)
+	return r, e.p.fits(e.ctx, r)
 }
 
 // record stores the release under the next number, and claims its hosts.

@@ -38,11 +38,11 @@ func Changed(c lain.Change, base, serving lain.Release) (lain.Release, error) {
 
 // Fits refuses the first proc of which one instance is larger than largest, the memory of the largest node in
 // bytes; 0: not known.
-func Fits(procs []lain.ProcSpec, largest int64) error {
+func Fits(app lain.AppName, procs []lain.ProcSpec, largest int64) error {
 	for _, p := range procs {
 		if largest > 0 && p.MemoryBytes > largest {
 			return fault.New(fault.Invalid, "memory of %s: %d MiB, but the largest node has %d MiB", p.Name, p.MemoryBytes>>20, largest>>20).
-				WithHint("Give it less: memory in lain.yaml, or scale %s --memory.", p.Name)
+				WithHint("Give it less: memory in lain.yaml, or: scale %s %s --memory 256m", app, p.Name)
 		}
 	}
 	return nil
