@@ -18,7 +18,8 @@ import (
 
 // Hunt looks for values wherever they may have leaked to: plain, as base64 at each of its three offsets, as hex,
 // and all of these inside gzip streams and tar archives, wherever in a file they begin. What is packed by other
-// means it can't read; a file that says so at its beginning (zstd, xz) is noted in Unread.
+// means it can't read; what says so at its beginning (zstd, xz), is nested too deeply, or gives an error, is noted in
+// Unread.
 type Hunt struct {
 	Unread   []string // places that could not be looked into
 	Searched int64    // bytes, unpacked
@@ -141,22 +142,21 @@ func (h *Hunt) Tree(dir string, skip func(path string, d fs.DirEntry) bool) erro
 		case !d.Type().IsRegular():
 			return nil
 		}
-		return h.file(path)
+		h.file(path)
+		return nil
 	})
 }
 
-func (h *Hunt) file(path string) error {
+func (h *Hunt) file(path string) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxFile {
 		h.Unread = append(h.Unread, path)
-		return nil
+		return
 	}
 	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err == nil {
 		h.Bytes(path, data)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		h.Unread = append(h.Unread, path)
 	}
-	return err
 }
