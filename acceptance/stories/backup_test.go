@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lain.internal/lain/acceptance/load"
 	"lain.internal/lain/acceptance/town"
 )
 
@@ -180,4 +181,38 @@ func inode(t *testing.T, path string) string {
 	info, err := os.Stat(path)
 	must(t, err)
 	return fmt.Sprint(info.Sys().(*syscall.Stat_t).Ino)
+}
+
+// The vault, the engine's secrets and all else are lost and come back from one file: the same release serves with the
+// same values, and a secret can be changed.
+func TestBackupBringsSecretsBack(t *testing.T) {
+	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
+	k := newKeeper(t, tw)
+	u := newUser(t, tw, "keeps", "  num_instances: 2")
+	put(t, tw, "staged, not released", "secret put "+u.Name+" conf/key --stage")
+	l := u.Load(load.Options{Rate: 50, PostEvery: 50, Sockets: 1})
+	answered(t, l, 50)
+	file := filepath.Join(t.TempDir(), "lain.age")
+	k.mustLaind("backup", file)
+	answered(t, l, 50)
+	u.NoneLost(l)
+	h := town.NewHunt(map[string]string{"the secret": "staged, not released"})
+	must(t, h.Tree(filepath.Dir(file), nil))
+	if found := h.Found("the secret"); len(found) > 0 {
+		t.Errorf("the backup shows a secret: %v", found)
+	}
+	k.lose(u.App)
+
+	k.mustLaind("restore", file)
+	must(t, tw.Start(t.Context()))
+	comesBack(t, u.App, u.commit, "one")
+	u.hasItsOwn()
+	vaultHas(t, tw, u, "staged, not released")
+	if n := len(town.JSON[[]release](t, tw, "releases "+u.Name)); n != 1 {
+		t.Errorf("there are %d releases, want the one that was backed up", n)
+	}
+	u.value = "changed after it came back"
+	put(t, tw, u.value, "secret put "+u.Name+" conf/key")
+	u.hasItsOwn()
+	u.goesOn()
 }

@@ -47,6 +47,7 @@ func main() {
 // run behaves as told until ctx ends, and returns the exit code.
 func run(ctx context.Context, o options) (int, error) {
 	fmt.Printf("testapp %s starts\n", o.version)
+	printFiles(os.Stdout, o.show)
 	printLines(os.Stdout, o.lines)
 	switch {
 	case o.crash:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"time"
 )
 
@@ -14,6 +15,17 @@ func printLines(w io.Writer, n int) {
 	defer b.Flush()
 	for i := range n {
 		fmt.Fprintf(b, "line %d of %d\n", i+1, n)
+	}
+}
+
+// printFiles prints the content of files, each behind its name, or why it cannot be read.
+func printFiles(w io.Writer, paths []string) {
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		fmt.Fprintf(w, "%s: %s\n", path, text)
 	}
 }
 

@@ -21,6 +21,7 @@ type options struct {
 	delay      time.Duration // before listening
 	lines      int           // to print before anything else
 	worker     bool          // no server: print a tick each second
+	show       []string      // files to print before anything else
 }
 
 // parse reads the flags. The version is -version, or the first line of -version-file, or $VERSION, or of
@@ -39,6 +40,10 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.DurationVar(&o.delay, "delay", 0, "wait before listening")
 	f.IntVar(&o.lines, "lines", 0, "print so many lines first")
 	f.BoolVar(&o.worker, "worker", false, "serve nothing, print a tick each second")
+	f.Func("print-file", "print this file first, as a program does that is careless with its secrets (may be repeated)", func(path string) error {
+		o.show = append(o.show, path)
+		return nil
+	})
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}

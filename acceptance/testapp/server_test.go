@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -176,5 +178,21 @@ func TestPrintLines(t *testing.T) {
 	printLines(&b, 2)
 	if b.String() != "line 1 of 2\nline 2 of 2\n" {
 		t.Errorf("printed %q", b.String())
+	}
+}
+
+func TestPrintFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o, err := parse([]string{"-print-file", path, "-print-file", "/nowhere"}, func(string) string { return "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	printFiles(&b, o.show)
+	if got, want := b.String(), path+": content\n/nowhere: open /nowhere: no such file or directory\n"; got != want {
+		t.Errorf("printed %q, want %q", got, want)
 	}
 }

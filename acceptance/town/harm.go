@@ -38,16 +38,24 @@ func (tw *Town) Use(path string) { tw.o.Binary = path }
 func (tw *Town) NginxPIDs(t testing.TB) (pids [2]int) {
 	t.Helper()
 	for i, part := range []string{"edge", ""} {
-		data, err := os.ReadFile(filepath.Join(tw.dir, "run", part, "router", "nginx.child"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pid, _, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
-		if pids[i], err = strconv.Atoi(pid); err != nil {
-			t.Fatal(err)
-		}
+		pids[i] = childPID(t, filepath.Join(tw.RunDir(), part, "router", "nginx.child"))
 	}
 	return pids
+}
+
+// childPID reads the file in which the server notes a child that outlives it.
+func childPID(t testing.TB, file string) int {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(string(data)), " ")
+	pid, err := strconv.Atoi(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // Run is one run of an application, as the verb `runs --json` tells it.
