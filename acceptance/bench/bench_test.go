@@ -33,7 +33,7 @@ func TestPerformance(t *testing.T) {
 		name string
 		run  func(*testing.T, *world) []*table
 	}{
-		{"rest", rest}, {"verb", verb}, {"refusal", refusal}, {"receive", receive}, {"live", live}, {"change", change}, {"lines", lines},
+		{"rest", rest}, {"verb", verb}, {"refusal", refusal}, {"receive", receive}, {"live", live}, {"change", change}, {"helper", helper}, {"lines", lines},
 	} {
 		if !only.MatchString(m.name) {
 			continue

@@ -436,3 +436,41 @@ func byForce(t *testing.T, tw *town.Town, u *user) {
 	}
 	replaced(t, tw, u, before)
 }
+
+// A server whose own vault cannot come up starts all the same: what needs no secrets is served and pushed, and
+// when the vault can come up again, nobody has to say so.
+func TestServerStartsWithoutItsVault(t *testing.T) {
+	t.Parallel()
+	tw := town.New(t, town.Options{})
+	u := newUser(t, tw, "locked")
+	plain := tw.NewApp(t, "plain")
+	plain.MustPush()
+	key := tw.VaultKeyFile()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(tw.Stop())
+	tw.SignalVault(t, "KILL")
+	must(os.Rename(key, key+".away"))
+	must(tw.Start(t.Context()))
+	u.hasItsOwn()
+	commit := plain.Change("two")
+	plain.MustPush()
+	plain.Truth(commit, "two")
+	if r := tw.SSH(t, "secret list "+u.Name); r.Code != 75 || !strings.Contains(r.Stderr, "vault") {
+		t.Errorf("secret list: exit %d\n%s", r.Code, r.All())
+	}
+	must(os.Rename(key+".away", key))
+	u.Eventually("the vault is back", 3*time.Minute, func() error {
+		if r := tw.SSH(t, "secret list "+u.Name); r.Code != 0 {
+			return fmt.Errorf("exit %d: %s", r.Code, r.Stderr)
+		}
+		return nil
+	})
+	u.Change("two")
+	u.MustPush()
+	u.hasItsOwn()
+}

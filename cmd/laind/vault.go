@@ -53,6 +53,12 @@ func (c VaultConfig) validate() error {
 // vaultPatience is how long a run waits for a vault that is sealed or gone before it is refused.
 const vaultPatience = 15 * time.Second
 
+// vaultFirst is how long the start of the server waits for its own vault.
+const vaultFirst = 20 * time.Second
+
+// vaultPause is the longest between two attempts to bring the vault up.
+const vaultPause = 30 * time.Second
+
 // startVault connects the vault: the machine's own, which is brought up first, or the one that was named. One that
 // is away does not keep the server from starting.
 func (s *server) startVault(ctx context.Context) error {
@@ -79,13 +85,36 @@ func (s *server) ownVault(ctx context.Context) (*local.Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, err := local.Start(ctx, o)
-	if err != nil {
+	if s.own, err = local.Find(o); err != nil {
 		return nil, err
 	}
-	s.own = own
-	s.loop("vault", own.Run)
-	return own, nil
+	first, cancel := context.WithTimeout(ctx, vaultFirst)
+	defer cancel()
+	if err := s.own.Start(first); err != nil {
+		s.log.Error("the vault does not come up; the server starts without it, and goes on trying", "error", err)
+	}
+	s.loop("vault", s.keepVault)
+	return s.own, nil
+}
+
+// keepVault brings the vault up, however long that takes, and keeps it so. Meanwhile everything that needs no
+// secrets goes on.
+func (s *server) keepVault(ctx context.Context) error {
+	for pause := time.Second; ; pause = min(2*pause, vaultPause) {
+		err := s.own.Start(ctx) // of one that is up: a look
+		if err == nil {
+			return s.own.Run(ctx)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.log.Warn("the vault does not come up yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
 }
 
 func (c Config) vaultOptions(log *slog.Logger) (local.Options, error) {

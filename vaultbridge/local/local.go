@@ -63,18 +63,23 @@ func Start(ctx context.Context, o Options) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
+	return v, v.Start(ctx)
+}
+
+// Start brings a Vault up that was found; see the function of that name.
+func (v *Vault) Start(ctx context.Context) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if err := v.prepare(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := v.live.up(ctx); err != nil {
-		return nil, fmt.Errorf("start vault: %w", err)
+		return fmt.Errorf("start vault: %w", err)
 	}
 	if err := v.live.settle(ctx); err != nil {
-		return nil, fmt.Errorf("set up vault: %w", err)
+		return fmt.Errorf("set up vault: %w", err)
 	}
-	return v, nil
+	return nil
 }
 
 // Down stops the Vault that lives in these folders, whoever started it: requests that are under way have five
@@ -87,8 +92,7 @@ func Down(ctx context.Context, o Options) error {
 	return v.Down(ctx)
 }
 
-// Find is the Vault that lives in these folders, as it is: nothing is started or changed. It is for who holds it
-// still or takes it down without having started it.
+// Find is the Vault that lives in these folders, or will, as it is: nothing is started or changed.
 func Find(o Options) (*Vault, error) {
 	if err := o.check(); err != nil {
 		return nil, err
