@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"lain.internal/lain/access"
+	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/envfile"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/report"
+	"lain.internal/lain/vaultbridge"
 )
 
 // configVerbs are about values in the environment that the vault keeps.
@@ -32,8 +34,8 @@ func configVerbs() []verb {
 			action: access.Operate, run: configGet},
 		{name: "config unset", args: "APP KEY...", summary: "take config values away, and release that", example: "config unset hello DEBUG",
 			action: access.Operate, run: configUnset, flags: stage},
-		{name: "config history", args: "APP", summary: "its versions: when, and by whom", example: "config history hello",
-			action: access.Operate, run: func(c *call) error { return c.history(c.Vault.ConfigHistory(c, c.app)) }},
+		{name: "config history", args: "APP", summary: "its versions: when, by whom, and which names were set (+), changed (~) or unset (-)", example: "config history hello",
+			action: access.Operate, run: configHistory},
 		{name: "config rollback", args: "APP VERSION", summary: "make all values of an older version the newest again, and release them", example: "config rollback hello 3",
 			action: access.Operate, run: configRollback, flags: stage},
 	}
@@ -166,4 +168,38 @@ func configRollback(c *call) error {
 		return err
 	}
 	return c.stored(v, fmt.Sprintf("config of %s is version %d now, which is version %d again", c.app, v.Number, to))
+}
+
+// configVersion is a version of the config values with what it changed, by name.
+type configVersion struct {
+	vaultbridge.Version
+	Names []string `json:"names"`
+}
+
+func configHistory(c *call) error {
+	versions, err := c.Vault.ConfigHistory(c, c.app)
+	if err != nil {
+		return err
+	}
+	list := make([]configVersion, len(versions))
+	var former map[string]string
+	for i := len(versions) - 1; i >= 0; i-- { // the oldest first: each is compared with the one before it
+		list[i] = configVersion{versions[i], []string{}}
+		if !versions[i].Live() {
+			continue
+		}
+		values, _, err := c.Vault.Config(c, c.app, versions[i].Number)
+		if err != nil {
+			return err
+		}
+		list[i].Names = changes.Names(former, values)
+		former = values
+	}
+	return c.answer(list, func(w io.Writer) {
+		rows(w, "VERSION WHEN BY NAMES", func(row func(...any)) {
+			for _, v := range list {
+				row(v.Number, v.At.Format("2006-01-02 15:04:05Z07:00"), dash(string(v.By)), dash(strings.Join(v.Names, " ")))
+			}
+		})
+	})
 }

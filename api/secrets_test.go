@@ -182,8 +182,11 @@ func TestConfigValues(t *testing.T) {
 	if out := r.ok("", "config list hello"); out != "A\nB\nC\n" {
 		t.Errorf("after the rollback: %q", out)
 	}
-	if out := r.ok("", "config history hello"); strings.Count(out, "alice") < 3 {
-		t.Errorf("history: %s", out)
+	out := r.ok("", "config history hello")
+	for _, want := range []string{"+A\n", "+B +C\n", "+D +E\n", "-A -B\n", "+A +B -D -E\n"} {
+		if !strings.Contains(out, want) || strings.Contains(out, "x y") {
+			t.Errorf("no %q in the history: %s", want, out)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func compareProcs(lines []string, a, b lain.ProcSpec, imageA, imageB lain.ImageR
 	lines = differs(lines, name+" setup_time", a.SetupTime.String(), b.SetupTime.String())
 	lines = differs(lines, name+" kill_timeout", a.KillTimeout.String(), b.KillTimeout.String())
 	lines = compareSecrets(lines, a, b)
-	if names := changedNames(a.Env, b.Env); len(names) > 0 {
+	if names := Names(byName(a.Env), byName(b.Env)); len(names) > 0 {
 		lines = append(lines, fmt.Sprintf("%s env: %s", name, strings.Join(names, " ")))
 	}
 	return lines
@@ -117,10 +117,9 @@ func command(p lain.ProcSpec) string {
 	return string(text)
 }
 
-// changedNames are the names of K=V entries that are new (+), gone (-) or have another value (~), sorted.
-func changedNames(a, b []string) []string {
-	before, now := byName(a), byName(b)
-	var names []string
+// Names are those that are new in now (+), gone (-) or have another value (~) than before, sorted; never a value.
+func Names(before, now map[string]string) []string {
+	names := []string{}
 	for k, v := range now {
 		old, was := before[k]
 		switch {
