@@ -1,7 +1,8 @@
 # Lain: few verbs. `make` alone prints them.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CLIENT := -s -w -X main.version=$(VERSION)
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-down test bench lint clean check install
+.PHONY: help build client demo demo-down test bench lint clean check install
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,7 +13,13 @@ build: check ## build the binaries into ./bin
 	go build -o bin/make-bases ./examples/bases
 	CGO_ENABLED=0 go build -o bin/ ./acceptance/testapp
 	CGO_ENABLED=0 go build -ldflags "-s -w" -o bin/ ./cmd/lain-helper ./cmd/lain-hook
+	CGO_ENABLED=0 go build -ldflags "$(CLIENT)" -o bin/ ./cmd/lain
 	@tools/setup/vault.sh build
+
+client: ## build the developers' lain for linux and darwin, amd64 and arm64, into ./bin/client
+	for os in linux darwin; do for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch go build -ldflags "$(CLIENT)" -o bin/client/lain-$$os-$$arch ./cmd/lain || exit 1; \
+	done; done
 
 demo: check ## push a real application to a real server on this machine (12 min cold, 1 min warm)
 	@tools/demo/demo.sh up

@@ -50,7 +50,7 @@ var doors = []string{"gitserver/repo", "builder/registry", "runtime/rollout", "r
 
 // poor are commands that must stay small: neither the store nor the engine is in them, not even by another's
 // import.
-var poor = []string{"cmd/lain-helper", "cmd/lain-hook"}
+var poor = []string{"cmd/lain", "cmd/lain-helper", "cmd/lain-hook"}
 
 type pkg struct {
 	ImportPath   string

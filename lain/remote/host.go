@@ -2,7 +2,6 @@ package remote
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -132,7 +131,7 @@ func (h Host) String() string {
 	if h.Port == 0 {
 		return h.at() + h.Name
 	}
-	return "ssh://" + h.at() + net.JoinHostPort(h.Name, strconv.Itoa(h.Port))
+	return fmt.Sprintf("ssh://%s%s:%d", h.at(), h.bracketed(), h.Port)
 }
 
 // URL is the remote of an application there: short where the host has no port.
@@ -140,11 +139,15 @@ func (h Host) URL(app lain.AppName) string {
 	if h.Port != 0 {
 		return h.String() + "/" + string(app)
 	}
-	name := h.Name
-	if strings.Contains(name, ":") {
-		name = "[" + name + "]"
+	return h.at() + h.bracketed() + ":" + string(app)
+}
+
+// bracketed is the name where a colon has a meaning.
+func (h Host) bracketed() string {
+	if strings.Contains(h.Name, ":") {
+		return "[" + h.Name + "]"
 	}
-	return h.at() + name + ":" + string(app)
+	return h.Name
 }
 
 func (h Host) at() string {
