@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -34,13 +33,21 @@ type echo struct{}
 func (echo) Run(_ context.Context, s gitserver.Session, args []string) int {
 	if args[0] == "config" {
 		fmt.Fprintf(s.Stderr, "Value: ")
-		value, _ := bufio.NewReader(s.Stdin).ReadString('\r')
-		fmt.Fprintf(s.Stdout, "%q at a terminal: %v, %d characters\n", args, s.PTY, len(strings.TrimSpace(value)))
+		fmt.Fprintf(s.Stdout, "%q at a terminal: %v, %d characters\n", args, s.PTY, len(typed(s.Stdin)))
 		return 0
 	}
 	in, _ := io.ReadAll(s.Stdin)
 	fmt.Fprintf(s.Stdout, "%s ran %q at a terminal: %v with %q\n", s.Person, args, s.PTY, in)
 	return 3
+}
+
+// typed is what comes before Return, in whatever state the terminal is.
+func typed(r io.Reader) (line []byte) {
+	for b := make([]byte, 1); ; line = append(line, b...) {
+		if _, err := io.ReadFull(r, b); err != nil || b[0] == '\r' || b[0] == '\n' {
+			return line
+		}
+	}
 }
 
 // door starts the server's real front door, and gives the desk the real ssh with a key of its own.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -56,6 +57,21 @@ func TestFor(t *testing.T) {
 			}
 			golden(t, name, string(got.YAML)+notes(got.Notes))
 		})
+	}
+}
+
+// Words that YAML reads as something else stay words.
+func TestWordsStayWords(t *testing.T) {
+	for _, word := range []string{"yes", "no", "on", "off", "true", "null", "y"} {
+		p, err := For(files("requirements.txt", "", "Procfile", "web: "+word), lain.AppName(word), "")
+		if err != nil {
+			t.Errorf("%s: %v", word, err)
+			continue
+		}
+		m, found := manifest.Parse("lain.yaml", p.YAML)
+		if len(found) > 0 || m.AppName != lain.AppName(word) || !slices.Equal(m.Procs[0].Cmd, []string{word}) {
+			t.Errorf("%s is read as %s, %q, %v", word, m.AppName, m.Procs[0].Cmd, found)
+		}
 	}
 }
 
