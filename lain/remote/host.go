@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -18,9 +17,10 @@ type Host struct {
 	Port int    // none if 0
 }
 
-var (
-	userPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$`)
-	namePattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,252}$`)
+// Bounds on names, in characters.
+const (
+	maxUser = 64
+	maxName = 253
 )
 
 // ParseHost reads "lain", "lain@host" or "ssh://lain@host:2222", or says in one sentence why it cannot.
@@ -102,16 +102,27 @@ func cutUser(s string) (user, rest string, ok bool) {
 
 // checked keeps a name that came with a repository from being taken for an option or anything else by ssh.
 func checked(h Host) (Host, error) {
-	if h.User != "" && !userPattern.MatchString(h.User) {
+	if h.User != "" && !plain(h.User, maxUser) {
 		return Host{}, fmt.Errorf("%q is not a user's name for ssh", h.User)
 	}
 	if addr, err := netip.ParseAddr(h.Name); err == nil && addr.Zone() == "" {
 		return h, nil
 	}
-	if !namePattern.MatchString(h.Name) {
+	if !plain(h.Name, maxName) {
 		return Host{}, fmt.Errorf("%q is not a host's name", h.Name)
 	}
 	return h, nil
+}
+
+// plain says whether a name is made of letters, digits and "_", and behind the first of them of "." and "-" as well.
+func plain(name string, most int) bool {
+	for i, c := range []byte(name) {
+		word := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+		if !word && (i == 0 || c != '.' && c != '-') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= most
 }
 
 // Args are the arguments that lead ssh there. What follows them is the command.

@@ -34,7 +34,8 @@ func TestParseURLTakesNothingElse(t *testing.T) {
 		"git@github.com:owner/repo.git", "ssh://git@github.com/owner/repo.git", "ssh://host/~me/hello", "lain:", "lain:Hello",
 		"lain:a/b", "lain:-x", "lain:hello ", "lain:hello\n", "lain:lain", "ssh://host", "ssh://host/", "ssh:///hello", "ssh://host/hello?x=1",
 		"ssh://host/hello?", "ssh://host/hello#x", "ssh://lain:secret@host/hello", "ssh://host:0/hello", "ssh://host:65536/hello", "ssh://host:x/hello",
-		"ssh://host/%68ello", "ssh://-oProxyCommand=x/hello", "-oProxyCommand=x:hello", "-l@host:hello", "@host:hello", "a b@host:hello",
+		"ssh://host/%68ello", "ssh://-oProxyCommand=x/hello", "-oProxyCommand=x:hello", "-l@host:hello", "@host:hello", "a b@host:hello", strings.Repeat("h", 254) + ":hello",
+		strings.Repeat("u", 65) + "@host:hello", ".host:hello", "hö:hello", "h/st:hello",
 		"ho st:hello", "$(id):hello", "[::1:hello", "[]:hello", "ext::sh:hello", "ssh://@host/hello/",
 	} {
 		if host, app, err := ParseURL(raw); err == nil {
