@@ -30,8 +30,12 @@ func (c *client) createCommand(w *where) *cobra.Command {
 
 // create makes the application only if the remote can be added, and adds the remote only if that worked.
 func (c *client) create(name string, w where) error {
-	if !inRepository() {
+	format, err := git("rev-parse", "--show-object-format")
+	if outside(err) {
 		return fault.New(fault.Invalid, "there is no git repository here, so no place for a remote").WithHint("Make one: git init -b main")
+	}
+	if err != nil {
+		return err
 	}
 	app, err := appName(cmp.Or(name, w.app))
 	if err != nil {
@@ -43,10 +47,6 @@ func (c *client) create(name string, w where) error {
 	}
 	r := remote.Remote{Name: cmp.Or(w.remote, usual), URL: host.URL(app)}
 	have, err := remoteIsFree(r)
-	if err != nil {
-		return err
-	}
-	format, err := git("rev-parse", "--show-object-format")
 	if err != nil {
 		return err
 	}
@@ -76,8 +76,12 @@ func (c *client) addRemote(r remote.Remote, have bool) error {
 	return nil
 }
 
-// remoteIsFree says whether the remote is there already, and refuses a name that leads elsewhere.
+// remoteIsFree says whether the remote is there already, and refuses a name that leads elsewhere or that git would not
+// take.
 func remoteIsFree(r remote.Remote) (have bool, err error) {
+	if _, err := git("check-ref-format", "refs/remotes/"+r.Name+"/main"); err != nil {
+		return false, fault.Hide(fault.Invalid, err, "%q cannot be the name of a git remote", r.Name)
+	}
 	all, err := remotes()
 	if err != nil {
 		return false, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 
@@ -11,7 +12,9 @@ import (
 
 // git asks the real git about the current repository, and returns what it prints.
 func git(args ...string) (string, error) {
-	out, err := exec.Command("git", args...).Output()
+	cmd := exec.Command("git", args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C") // for outside
+	out, err := cmd.Output()
 	var failed *exec.ExitError
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
@@ -25,16 +28,16 @@ func git(args ...string) (string, error) {
 	return strings.TrimSuffix(string(out), "\n"), nil
 }
 
+// outside says whether git failed because there is no repository here. Any other failure is one to be told.
+func outside(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "not a git repository")
+}
+
 // remotes are those of the current repository; none outside of one.
 func remotes() ([]remote.Remote, error) {
 	out, err := git("remote", "-v")
-	if err != nil && !inRepository() && fault.Of(err).Kind == fault.Failed {
+	if outside(err) {
 		return nil, nil
 	}
 	return remote.List(out), err
-}
-
-func inRepository() bool {
-	_, err := git("rev-parse", "--git-dir")
-	return err == nil
 }

@@ -30,6 +30,9 @@ func TestCreate(t *testing.T) {
 	if got := d.lain("create", "other"); got.code != 75 || got.ssh != nil || !strings.Contains(got.err, "leads to lain:hello") {
 		t.Errorf("a remote that leads elsewhere: %d, %q, %s", got.code, got.ssh, got.err)
 	}
+	if got := d.lain("create", "-r", "a b"); got.code != 64 || got.ssh != nil || !strings.Contains(got.err, "cannot be the name of a git remote") {
+		t.Errorf("a name that git does not take: %d, %q, %s", got.code, got.ssh, got.err)
+	}
 	d.env = append(d.env, "FAR_CODE=77")
 	if got := d.lain("create", "-r", "more", "another"); got.code != 77 || strings.Contains(d.git("remote"), "more") {
 		t.Errorf("what the server refuses: %d, %s", got.code, d.git("remote"))
@@ -41,6 +44,17 @@ func TestCreateWantsTheObjectFormatOfTheRepository(t *testing.T) {
 	d.git("init", "-q", "--object-format=sha256")
 	if got := d.lain("create"); got.code != 0 || got.ssh[len(got.ssh)-1] != "apps create hello --object-format sha256" {
 		t.Errorf("%d, %q, %s", got.code, got.ssh, got.err)
+	}
+}
+
+// A repository that git will not read is not one that is not there.
+func TestWhatGitRefusesIsTold(t *testing.T) {
+	d := newDesk(t).repository("lain", "lain:hello")
+	d.env = append(d.env, "GIT_TEST_ASSUME_DIFFERENT_OWNER=1", "LANG=de_DE.UTF-8")
+	for _, verb := range []string{"logs", "create"} {
+		if got := d.lain(verb); got.code != 1 || !strings.Contains(got.err, "dubious ownership") || got.ssh != nil {
+			t.Errorf("%s: %d, %s", verb, got.code, got.err)
+		}
 	}
 }
 
