@@ -47,7 +47,7 @@ func TestUpgradeUnderLoad_LosesNoRequest(t *testing.T) {
 func copyOfPrograms(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"laind", "lain-helper", "lain-hook"} {
+	for _, name := range []string{"laind", "lain-helper", "lain-hook", "lain-vault"} {
 		data, err := os.ReadFile(town.Bin(name))
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(dir, name), data, 0o755))
