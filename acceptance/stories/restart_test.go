@@ -104,15 +104,26 @@ func TestRestartOfTheEngineDuringARollout(t *testing.T) {
 	app.Truth(commit, "three")
 }
 
-// comesBack waits until the application serves again, and then checks the truth.
+// comesBack waits until the application serves again for good, and then checks the truth. An engine that starts
+// may let a container of before answer for a moment, until its swarm replaces it; so many answers in a row are
+// none of that.
 func comesBack(t *testing.T, app *town.App, commit, version string) {
 	t.Helper()
-	app.Eventually(app.Name+" serves again", 2*time.Minute, func() error {
+	const enough = 60
+	inRow := 0
+	app.Eventually(app.Name+" serves again", 3*time.Minute, func() error {
 		got, err := app.Version()
 		if err == nil && got != version {
 			err = fmt.Errorf("it serves %s, want %s", got, version)
 		}
-		return err
+		if inRow++; err != nil {
+			inRow = 0
+			return err
+		}
+		if inRow < enough {
+			return fmt.Errorf("it has answered %d times in a row, want %d", inRow, enough)
+		}
+		return nil
 	})
 	app.Truth(commit, version)
 }
