@@ -60,8 +60,8 @@ func sshCommand(host remote.Host, terminal bool, words []string) *exec.Cmd {
 func guarded(cmd *exec.Cmd) (last syscall.Signal, err error) {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	if err := cmd.Start(); err != nil {
+		signal.Stop(signals)
 		return 0, err
 	}
 	done := make(chan error, 1)
@@ -69,12 +69,26 @@ func guarded(cmd *exec.Cmd) (last syscall.Signal, err error) {
 	for {
 		select {
 		case err := <-done:
-			return last, err
+			return latest(signals, last), err
 		case s := <-signals:
 			last, _ = s.(syscall.Signal)
 			if last == syscall.SIGTERM || last == syscall.SIGHUP {
 				cmd.Process.Signal(s) // it may have ended just now
 			}
+		}
+	}
+}
+
+// latest stops the delivery of signals and returns the last one that came. A Ctrl-C may end ssh before its signal has
+// come through here: Stop waits for it, so that a person's Ctrl-C is not told as a failure of ssh.
+func latest(signals chan os.Signal, last syscall.Signal) syscall.Signal {
+	signal.Stop(signals)
+	for {
+		select {
+		case s := <-signals:
+			last, _ = s.(syscall.Signal)
+		default:
+			return last
 		}
 	}
 }
