@@ -22,7 +22,7 @@ var common struct {
 
 func shared(t *testing.T) *town.Town {
 	t.Helper()
-	common.Do(func() { common.town, common.err = town.Open(context.Background(), town.Options{}) })
+	common.Do(func() { common.town, common.err = town.Open(context.Background(), town.Options{Leave: true}) })
 	if common.err != nil {
 		t.Fatal(common.err)
 	}

@@ -24,7 +24,7 @@ type App struct {
 var counter atomic.Int64
 
 // NewApp makes a work tree of the test application whose name begins with prefix, with a first commit. Nothing
-// is pushed.
+// is pushed. In a town that outlives the test, the application is destroyed with the test.
 func (tw *Town) NewApp(t testing.TB, prefix string) *App {
 	t.Helper()
 	a := &App{Name: fmt.Sprintf("%s%d", prefix, counter.Add(1)), Dir: t.TempDir(), Key: tw.Key, town: tw, t: t}
@@ -33,7 +33,21 @@ func (tw *Town) NewApp(t testing.TB, prefix string) *App {
 	a.Manifest("")
 	a.Write("VERSION", "one\n")
 	a.Commit("one")
+	if tw.o.Leave {
+		t.Cleanup(a.leave)
+	}
 	return a
+}
+
+// leave destroys the application, if there is one, so that its containers do not slow the stories after it.
+func (a *App) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
+	defer cancel()
+	words := fmt.Sprintf("destroy %s --confirm %[1]s", a.Name)
+	out, err := exec.CommandContext(ctx, "ssh", append(a.town.SSHOptions(a.town.Key), "lain@"+a.town.IP(), "--", words)...).CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "there is no application") {
+		a.t.Errorf("%s: %v\n%s", words, err, out)
+	}
 }
 
 // URL is the remote's.

@@ -32,6 +32,7 @@ type Options struct {
 	Env    []string // more environment for laind serve, K=V
 	Golang bool     // also have the base lain/golang:1.26 (slow to import)
 	DataMB int      // the data folder is a disk of its own, in memory, of this size; 0: it is not
+	Leave  bool     // applications leave with the test that made them: for a town that outlives tests
 }
 
 // Town is a machine with a server on it.
