@@ -26,6 +26,7 @@ const (
 	first   = "the secret file"
 	second  = "the secret file after it was changed"
 	config  = "the config value"
+	arg     = "the build argument"
 	env     = "the env: value"
 	layer   = "the file in the image"
 	blotted = "[redacted]"
@@ -43,12 +44,12 @@ func randomValue() string {
 
 // Values of a secret file and of config are pushed, printed by a program that dies, changed and rolled back, and
 // then searched for everywhere. They are in the memory of the containers, and where the program printed them: in
-// its container's log, which is the application's own. A value of env: and a file in the image are found, so that
-// the search is known to see.
+// its container's log, which is the application's own. A build argument is where lain.yaml is, and nowhere else. A value
+// of env: and a file in the image are found, so that the search is known to see.
 func TestPlantedValues_AreFoundNowhereButInTheContainers(t *testing.T) {
 	began := time.Now().Add(-time.Second)
 	values := map[string]string{blotted: blotted}
-	for _, name := range []string{first, second, config, env, layer} {
+	for _, name := range []string{first, second, config, arg, env, layer} {
 		values[name] = randomValue()
 	}
 	tw := town.New(t, town.Options{})
@@ -57,12 +58,19 @@ func TestPlantedValues_AreFoundNowhereButInTheContainers(t *testing.T) {
 	put(t, tw, values[first], "secret put "+app.Name+" conf/planted")
 	put(t, tw, values[config], "config set "+app.Name+" PLANTED")
 	lines := []string{"  secret_files: [conf/planted]", "  env: [MARKER=" + values[env] + "]"}
-	app.Manifest("", lines...)
+	manifest := func(flags string) {
+		app.Manifest(flags, lines...)
+		text, err := os.ReadFile(filepath.Join(app.Dir, "lain.yaml"))
+		must(t, err)
+		script := "['test ${#ARG} = 40']\n  build_arg: [ARG=" + values[arg] + "]"
+		app.Write("lain.yaml", strings.Replace(string(text), "[echo building]", script, 1))
+	}
+	manifest("")
 	app.Write("layer", values[layer])
 	app.Commit("planted")
 	app.MustPush()
 
-	app.Manifest("-print-file /lain/app/conf/planted -print-file /lain/config -crash", lines...)
+	manifest("-print-file /lain/app/conf/planted -print-file /lain/config -crash")
 	app.Change("careless")
 	r := app.Push()
 	r.Refused(t, "web ended with exit code 3", blotted)
@@ -70,7 +78,7 @@ func TestPlantedValues_AreFoundNowhereButInTheContainers(t *testing.T) {
 	attached := tw.SSH(t, "runs attach "+app.Name+" "+failed.id())
 	logs := dockerAll(t, tw, "service logs", "service", "logs", "--raw")
 
-	app.Manifest("", lines...)
+	manifest("")
 	app.Change("two")
 	app.MustPush()
 	put(t, tw, values[second], "secret put "+app.Name+" conf/planted")
@@ -117,6 +125,12 @@ func judgeHunt(t *testing.T, tw *town.Town, h *town.Hunt, app *town.App) {
 		}
 		t.Errorf("%s was not found in %q; it was found in %q", name, place, h.Found(name))
 	}
+	for _, place := range h.Found(arg) {
+		if !ofTree(place, h.Found(arg)) {
+			t.Errorf("%s is in %s", arg, place)
+		}
+	}
+	expect(arg, "git repository")
 	expect(first, "container logs")
 	expect(config, "container logs")
 	expect(config, "environ of a container")
@@ -132,6 +146,14 @@ func judgeHunt(t *testing.T, tw *town.Town, h *town.Hunt, app *town.App) {
 	for _, place := range h.Unread {
 		t.Errorf("%s could not be searched", place)
 	}
+}
+
+// ofTree reports whether a place is lain.yaml itself, the repository, or a layer because lain.yaml is in it.
+func ofTree(place string, found []string) bool {
+	name := strings.TrimSuffix(place, " (plain)")
+	return strings.HasPrefix(place, "git repository") || slices.ContainsFunc(found, func(other string) bool {
+		return strings.HasPrefix(other, name) && strings.HasSuffix(other, "/lain.yaml (plain)")
+	})
 }
 
 // record is one version of a key.
