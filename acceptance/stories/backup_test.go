@@ -216,3 +216,36 @@ func TestBackupBringsSecretsBack(t *testing.T) {
 	u.hasItsOwn()
 	u.goesOn()
 }
+
+// A backup is of its moment, also where that is in the middle of a rollout: what comes back of it is the release that
+// served then, and the run that was under way has ended without it.
+func TestBackupInTheMiddleOfARollout(t *testing.T) {
+	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
+	k := newKeeper(t, tw)
+	app := tw.NewApp(t, "midway")
+	app.MustPush()
+	good := app.Head()
+	app.Manifest("-unhealthy")
+	app.Change("two")
+	push := app.BeginPush()
+	push.Sees("healthy: web 0/1")
+	file := filepath.Join(t.TempDir(), "lain.age")
+	k.mustLaind("backup", file)
+	if strings.Contains(push.Output(), "Returning to") {
+		t.Fatal("the backup came too late")
+	}
+	must(t, tw.Kill())
+	push.Wait()
+	k.lose(app)
+
+	k.mustLaind("restore", file)
+	must(t, tw.Start(t.Context()))
+	comesBack(t, app, good, "one")
+	if r := newestRun(t, tw, app); r.State != "interrupted" || !strings.Contains(r.Reason, "restarted during the rollout") {
+		t.Errorf("the run that was under way: %+v", r)
+	}
+	app.Manifest("")
+	app.Commit("two, and well")
+	app.MustPush()
+	app.Truth(app.Head(), "two")
+}
