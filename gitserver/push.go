@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"lain.internal/lain/gitserver/hook"
@@ -25,7 +26,9 @@ func (h *channel) push(sess Session, app lain.AppName) int {
 		return h.refuse(sess, app, err)
 	}
 	defer h.s.repos.ClosePush(sess, app)
+	var received atomic.Bool
 	ticket := h.s.hooks.Expect(h.ctx, func(ctx context.Context, req hook.Request) []hook.Answer {
+		received.Store(true)
 		return h.receive(ctx, sess, app, r, req)
 	})
 	defer ticket.Close()
@@ -39,11 +42,8 @@ func (h *channel) push(sess Session, app lain.AppName) int {
 	if err != nil && !gone(err) {
 		h.s.log.Warn("push", "app", app, "error", err)
 	}
-	if last.says("shallow update not allowed") {
-		_, _ = io.WriteString(sess.Stderr, "lain: your clone is shallow and lacks history that is not here either. Get it, and push again: git fetch --unshallow\n")
-	}
-	if last.says("No space left on device") {
-		_, _ = io.WriteString(sess.Stderr, "lain: the server's disk is full, nothing was pushed; running applications are not touched\n")
+	if !received.Load() {
+		_, _ = io.WriteString(sess.Stderr, last.hint())
 	}
 	return exit
 }
@@ -79,7 +79,16 @@ func (e *ending) Write(p []byte) (int, error) {
 	return e.w.Write(p)
 }
 
-func (e *ending) says(words string) bool { return bytes.Contains(e.last, []byte(words)) }
+// hint is what to do about a refusal of git's own; "" where its words are enough.
+func (e *ending) hint() string {
+	switch {
+	case bytes.Contains(e.last, []byte("shallow update not allowed")):
+		return "lain: your clone is shallow and lacks history that is not here either. Get it, and push again: git fetch --unshallow\n"
+	case bytes.Contains(e.last, []byte("No space left on device")):
+		return "lain: the server's disk is full, nothing was pushed; running applications are not touched\n"
+	}
+	return ""
+}
 
 // maxEnding has room for the line of a ref with the longest name.
 const maxEnding = 2 << 10

@@ -115,9 +115,9 @@ func TestADiskThatFillsIsNamed(t *testing.T) {
 		kind fault.Kind
 		want string
 	}{
-		{"our own write", plenty, unix.ENOSPC, fault.Unavailable, "the server's disk is full; running applications are not touched"},
+		{"our own write", plenty, unix.ENOSPC, fault.Unavailable, "a disk of the server is full; running applications are not touched"},
 		{"the engine's", plenty, fault.Hide(fault.Unavailable, errors.New("write /x: no space left on device"), "the image could not be pushed"), fault.Unavailable,
-			"the image could not be pushed: the server's disk is full"},
+			"the image could not be pushed: a disk of the server is full"},
 		{"a step's, while there is no room", short, mine, fault.Failed, "build.script[0] failed with exit code 2: the server's disk has 1 MiB left"},
 		{"a step's, while there is", plenty, mine, fault.Failed, "build.script[0] failed with exit code 2"},
 		{"a wrong input", short, fault.New(fault.Invalid, "no such image"), fault.Invalid, "no such image"},

@@ -20,7 +20,7 @@ func (p *Pipeline) shortage(err error) error {
 		return err
 	}
 	p.MakeRoom()
-	why := "the server's disk is full; running applications are not touched"
+	why := "a disk of the server is full; running applications are not touched"
 	if room != nil {
 		why = fault.Of(room).Sentence
 	}

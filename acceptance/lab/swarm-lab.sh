@@ -27,6 +27,8 @@
 #   SWARM_LAB_NET=10.77.0          first three octets of the nodes' network; node i is NET.(10+i)
 #   SWARM_LAB_MANAGERS             number of managers (3 where N >= 3, else 1); 0: no swarm, engines only
 #   SWARM_LAB_INIT_ARGS            more arguments for `docker swarm init` (address pool, heartbeat, ...)
+#   SWARM_LAB_DATA_MB=0            size of a disk of its own, in memory, for each engine; it is lost with the
+#                                  node's power. 0: a folder of the machine's disk
 #   SWARM_LAB_DOCKERD_ARGS         more arguments for every dockerd
 # A dockerd inherits the environment of `up` (or `start`), and has BuildKit's clipping of step logs switched off.
 set -euo pipefail
@@ -61,6 +63,7 @@ node_init() {
   hostname "$P-$n"
   mount -t proc proc /proc
   mkdir -p "$d/cg" "$d/data"
+  [ "${SWARM_LAB_DATA_MB:-0}" = 0 ] || mount -t tmpfs -o "size=${SWARM_LAB_DATA_MB}m,mode=711" lab-data "$d/data"
   mount --rbind /sys/fs/cgroup "$d/cg"; mount -t sysfs sysfs /sys; mount --rbind "$d/cg" /sys/fs/cgroup
   mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p /run/lock
   ip link set lo up

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +25,7 @@ func TestAShortDiskRefusesPushesAndServesOn(t *testing.T) {
 	app.MustPush()
 	first := app.Head()
 	watch := app.Watch()
-	tw.Fill(t, 40<<10)
+	tw.DataDisk().Fill(t, 40<<10)
 	app.Change("two")
 	r := app.Push()
 	if r.Code == 0 || !strings.Contains(r.Stderr, "the server's disk has") || !strings.Contains(r.Stderr, "pushes wait until 64 MiB are free; running applications are not touched") {
@@ -44,7 +46,7 @@ func TestAShortDiskRefusesPushesAndServesOn(t *testing.T) {
 		t.Errorf("restart: exit %d\n%s", r.Code, r.All())
 	}
 	app.Truth(first, "one")
-	tw.Empty(t)
+	tw.DataDisk().Empty(t)
 	app.MustPush()
 	app.Truth(app.Head(), "two")
 	unborn.MustPush()
@@ -76,10 +78,10 @@ func TestADiskThatFillsInTheMiddle(t *testing.T) {
 			running := tw.Exited()
 			c.change(t, app)
 			app.Change("two")
-			tw.Fill(t, c.leaveKB)
+			tw.DataDisk().Fill(t, c.leaveKB)
 			begun := time.Now()
 			r := app.Push()
-			t.Logf("free %d KB, %s, exit %d\n%s", tw.FreeKB(t), time.Since(begun).Round(time.Second), r.Code, tail(r.All(), 12))
+			t.Logf("free %d KB, %s, exit %d\n%s", tw.DataDisk().FreeKB(t), time.Since(begun).Round(time.Second), r.Code, tail(r.All(), 12))
 			if r.Code == 0 || !anyOf(r.All(), c.says) {
 				t.Errorf("exit %d, none of %q is said", r.Code, c.says)
 			}
@@ -93,7 +95,7 @@ func TestADiskThatFillsInTheMiddle(t *testing.T) {
 				t.Error(err)
 			}
 			nothingHalfMade(t, tw)
-			tw.Empty(t)
+			tw.DataDisk().Empty(t)
 			if c.name == "log" {
 				app.Manifest("")
 				app.Commit("quiet")
@@ -177,7 +179,7 @@ func TestAServerThatIsKilledOnAFullDiskComesBack(t *testing.T) {
 	app := tw.NewApp(t, "killed")
 	app.MustPush()
 	first := app.Head()
-	tw.Fill(t, 0)
+	tw.DataDisk().Fill(t, 0)
 	watch := app.Watch()
 	if err := tw.Kill(); err != nil {
 		t.Fatal(err)
@@ -190,10 +192,58 @@ func TestAServerThatIsKilledOnAFullDiskComesBack(t *testing.T) {
 	if r := app.Push(); r.Code == 0 || !strings.Contains(r.Stderr, "the server's disk has 0 MiB left") {
 		t.Errorf("exit %d\n%s", r.Code, r.All())
 	}
-	tw.Empty(t)
+	tw.DataDisk().Empty(t)
 	app.MustPush()
 	app.Truth(app.Head(), "two")
 	if lost, answered := watch.Lost(); len(lost) > 0 || answered == 0 {
 		t.Errorf("lost %d of %d: %v", len(lost), answered, lost)
 	}
+}
+
+// The engine's disk is not the server's, and is watched as well. A build that fills it to the last byte fails,
+// and not for the server's disk; what serves goes on, and with room again so do pushes.
+func TestTheEnginesDisk(t *testing.T) {
+	t.Parallel()
+	tw := town.New(t, town.Options{EngineMB: 768, Args: []string{"--min-free", "67108864"}})
+	disk := tw.EngineDisk()
+	app := tw.NewApp(t, "engine")
+	app.MustPush()
+	first := app.Head()
+	watch := app.Watch()
+	disk.Fill(t, 40<<10)
+	app.Change("two")
+	if r := app.Push(); r.Code == 0 || !strings.Contains(r.Stderr, "the engine's disk has") {
+		t.Errorf("short of its reserve: exit %d\n%s", r.Code, r.All())
+	}
+	app.Truth(first, "one")
+
+	disk.Fill(t, 120<<10)
+	build := func(script string) {
+		text := strings.Replace(read(t, app, "lain.yaml"), "[echo building]", script, 1)
+		app.Write("lain.yaml", text)
+	}
+	build(`["dd if=/dev/urandom of=big bs=1M count=200"]`)
+	app.Commit("large")
+	begun := time.Now()
+	r := app.Push()
+	t.Logf("free %d KB, %s, exit %d\n%s", disk.FreeKB(t), time.Since(begun).Round(time.Second), r.Code, tail(r.All(), 12))
+	if r.Code == 0 || !strings.Contains(r.All(), "No space left on device") || strings.Contains(r.All(), "the server's disk") {
+		t.Errorf("full to the last byte: exit %d", r.Code)
+	}
+	app.Truth(first, "one")
+	disk.Empty(t)
+	app.Manifest("")
+	app.Commit("small")
+	app.MustPush()
+	app.Truth(app.Head(), "two")
+	if lost, answered := watch.Lost(); len(lost) > 0 || answered == 0 {
+		t.Errorf("lost %d of %d: %v", len(lost), answered, lost)
+	}
+}
+
+func read(t *testing.T, a *town.App, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(a.Dir, name))
+	must(t, err)
+	return string(text)
 }

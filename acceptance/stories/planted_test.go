@@ -60,10 +60,8 @@ func TestPlantedValues_AreFoundNowhereButInTheContainers(t *testing.T) {
 	lines := []string{"  secret_files: [conf/planted]", "  env: [MARKER=" + values[env] + "]"}
 	manifest := func(flags string) {
 		app.Manifest(flags, lines...)
-		text, err := os.ReadFile(filepath.Join(app.Dir, "lain.yaml"))
-		must(t, err)
 		script := "['test ${#ARG} = 40']\n  build_arg: [ARG=" + values[arg] + "]"
-		app.Write("lain.yaml", strings.Replace(string(text), "[echo building]", script, 1))
+		app.Write("lain.yaml", strings.Replace(read(t, app, "lain.yaml"), "[echo building]", script, 1))
 	}
 	manifest("")
 	app.Write("layer", values[layer])

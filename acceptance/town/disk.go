@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,10 +26,22 @@ func (tw *Town) mountData(ctx context.Context) error {
 	return nil
 }
 
-// FreeKB is what is free on the data's disk.
-func (tw *Town) FreeKB(t testing.TB) int {
+// Disk is one of the machine's that can be filled.
+type Disk struct {
+	tw   *Town
+	path string
+}
+
+// DataDisk is where the server's data lies.
+func (tw *Town) DataDisk() Disk { return Disk{tw, tw.Data()} }
+
+// EngineDisk is where the engine keeps images, containers and its Swarm.
+func (tw *Town) EngineDisk() Disk { return Disk{tw, filepath.Join(tw.Lab.Dir(), "n1", "data")} }
+
+// FreeKB is what is left, in KiB.
+func (d Disk) FreeKB(t testing.TB) int {
 	t.Helper()
-	out, err := tw.Exec(t.Context(), "df", "-k", "--output=avail", tw.Data())
+	out, err := d.tw.Exec(t.Context(), "df", "-k", "--output=avail", d.path)
 	if err != nil {
 		t.Fatalf("df: %v\n%s", err, out)
 	}
@@ -40,23 +53,23 @@ func (tw *Town) FreeKB(t testing.TB) int {
 	return n
 }
 
-// Fill takes room on the data's disk until this much is left.
-func (tw *Town) Fill(t testing.TB, leaveKB int) {
+// Fill takes room until this much is left.
+func (d Disk) Fill(t testing.TB, leaveKB int) {
 	t.Helper()
-	tw.Empty(t)
-	size := tw.FreeKB(t) - leaveKB
+	d.Empty(t)
+	size := d.FreeKB(t) - leaveKB
 	if size <= 0 {
 		t.Fatalf("less than %d KB are free", leaveKB)
 	}
-	if out, err := tw.Exec(t.Context(), "fallocate", "-l", fmt.Sprintf("%dK", size), tw.Data()+"/filler"); err != nil {
+	if out, err := d.tw.Exec(t.Context(), "fallocate", "-l", fmt.Sprintf("%dK", size), d.path+"/filler"); err != nil {
 		t.Fatalf("fill the disk: %v\n%s", err, out)
 	}
 }
 
 // Empty gives back what Fill took.
-func (tw *Town) Empty(t testing.TB) {
+func (d Disk) Empty(t testing.TB) {
 	t.Helper()
-	if out, err := tw.Exec(t.Context(), "rm", "-f", tw.Data()+"/filler"); err != nil {
+	if out, err := d.tw.Exec(t.Context(), "rm", "-f", d.path+"/filler"); err != nil {
 		t.Fatalf("empty the disk: %v\n%s", err, out)
 	}
 }

@@ -27,12 +27,13 @@ import (
 
 // Options of a town. The zero value is a plain one.
 type Options struct {
-	Binary string   // of laind, below LAIN_BIN; "": laind
-	Args   []string // more arguments for laind serve
-	Env    []string // more environment for laind serve, K=V
-	Golang bool     // also have the base lain/golang:1.26 (slow to import)
-	DataMB int      // the data folder is a disk of its own, in memory, of this size; 0: it is not
-	Leave  bool     // applications leave with the test that made them: for a town that outlives tests
+	Binary   string   // of laind, below LAIN_BIN; "": laind
+	Args     []string // more arguments for laind serve
+	Env      []string // more environment for laind serve, K=V
+	Golang   bool     // also have the base lain/golang:1.26 (slow to import)
+	DataMB   int      // the data folder is a disk of its own, in memory, of this size; 0: it is not
+	EngineMB int      // the same for the engine's disk
+	Leave    bool     // applications leave with the test that made them: for a town that outlives tests
 }
 
 // Town is a machine with a server on it.
@@ -58,7 +59,7 @@ func Open(ctx context.Context, o Options) (*Town, error) {
 	if o.Binary == "" {
 		o.Binary = "laind"
 	}
-	l, err := lab.Up(ctx, lab.Options{Env: []string{"SWARM_LAB_MANAGERS=0"}})
+	l, err := lab.Up(ctx, lab.Options{Env: []string{"SWARM_LAB_MANAGERS=0", fmt.Sprintf("SWARM_LAB_DATA_MB=%d", o.EngineMB)}})
 	if err != nil {
 		return nil, err
 	}
