@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -26,6 +27,7 @@ type far struct {
 	destroyed []lain.AppName
 	asked     []lain.Change
 	banned    map[int]string
+	root      int            // that a ban is held by; 0: the release that was named
 	config    []lain.AppName // that may have config values
 	denied    access.Action
 	query     engine.LogQuery
@@ -56,7 +58,7 @@ func (f *far) Preview(_ context.Context, app lain.AppName, c lain.Change) (next,
 	next.Commit = "1111111"
 	return next, serving, nil
 }
-func (f *far) Ban(_ context.Context, _ lain.AppName, n int, b *lain.Ban) error {
+func (f *far) Ban(_ context.Context, _ lain.AppName, n int, b *lain.Ban) (int, error) {
 	if f.banned == nil {
 		f.banned = map[int]string{}
 	}
@@ -64,7 +66,7 @@ func (f *far) Ban(_ context.Context, _ lain.AppName, n int, b *lain.Ban) error {
 	if b != nil {
 		f.banned[n] = b.Reason
 	}
-	return nil
+	return cmp.Or(f.root, n), nil
 }
 func (f *far) Open(ctx context.Context, app lain.AppName) (*repo.Repository, error) {
 	return f.repos.Open(ctx, app)

@@ -90,7 +90,11 @@ func info(c *call) error {
 }
 
 func writeInfo(w io.Writer, a appInfo) {
-	fmt.Fprintf(w, "app:     %s\nbranch:  %s\nserves:  %s\n", a.Name, dash(a.DeployBranch), version(a.Serving))
+	fmt.Fprintf(w, "app:     %s\nbranch:  %s\nserves:  %s", a.Name, dash(a.DeployBranch), version(a.Serving))
+	if r := a.Release; r != nil && r.Why == lain.WhyReturn {
+		fmt.Fprintf(w, " (%s)", origin(*r))
+	}
+	fmt.Fprintln(w)
 	if r := a.Release; r != nil {
 		fmt.Fprintf(w, "commit:  %s\nimage:   %s\nby:      %s, %s\n", r.Commit, r.Image, r.By, r.Created.Format("2006-01-02 15:04:05Z07:00"))
 		for _, p := range r.Procs {
@@ -160,8 +164,8 @@ func releases(c *call) error {
 
 // origin is why a release was made, and of which one.
 func origin(r lain.Release) string {
-	if r.Why == lain.WhyRollback {
-		return fmt.Sprintf("rollback to v%d", r.From)
+	if r.Why == lain.WhyRollback || r.Why == lain.WhyReturn {
+		return fmt.Sprintf("%s to v%d", r.Why, r.From)
 	}
 	return string(r.Why)
 }

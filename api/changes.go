@@ -20,7 +20,7 @@ import (
 type Changes interface {
 	Submit(context.Context, lain.RunRequest) (lain.Run, error)
 	Preview(context.Context, lain.AppName, lain.Change) (next, serving lain.Release, err error)
-	Ban(ctx context.Context, app lain.AppName, number int, ban *lain.Ban) error
+	Ban(ctx context.Context, app lain.AppName, number int, ban *lain.Ban) (root int, err error) // nil: allow it again
 }
 
 // changeVerbs are the verbs that make a release of an earlier one, and those that forbid it.
@@ -139,7 +139,7 @@ func (c *call) theRelease(i int) (int, error) {
 	return n, nil
 }
 
-// lastOther is the newest release that served another commit than the one that serves, and is not banned.
+// lastOther is the release that a rollback goes to which names none.
 func (c *call) lastOther() (int, error) {
 	app, err := c.theApp()
 	if err != nil {
@@ -149,18 +149,28 @@ func (c *call) lastOther() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var now lain.Commit
-	for _, r := range all {
-		if r.Number == app.Serving {
-			now = r.Commit
-		}
-	}
-	for _, r := range all {
-		if r.Number < app.Serving && r.Status == lain.ReleaseReplaced && r.Commit != now && r.Ban == nil {
-			return r.Number, nil
-		}
+	if n := former(all, app.Serving); n != 0 {
+		return n, nil
 	}
 	return 0, fault.New(fault.NotFound, "no other commit of %s has served before", c.app).WithHint("See: releases %s", c.app)
+}
+
+// former is the newest release that served another commit than serving before it, and is not banned; 0 where there
+// is none. All come newest first. What serves is as old as its root. Other returns are passed over: the root of each
+// has served too, and holds its ban.
+func former(all []lain.Release, serving int) int {
+	var now lain.Release
+	for _, r := range all {
+		if r.Number == serving {
+			now = r
+		}
+	}
+	for _, r := range all {
+		if r.Number < now.Root() && r.Root() == r.Number && r.Status == lain.ReleaseReplaced && r.Commit != now.Commit && r.Ban == nil {
+			return r.Number
+		}
+	}
+	return 0
 }
 
 func restart(c *call) error {
@@ -292,10 +302,13 @@ func ban(c *call) error {
 		return wrongArgument(c, "say why in at most 500 characters: ban %s v%d -m REASON", c.app, n)
 	}
 	b := lain.Ban{Reason: reason, By: c.session.Person, At: c.Now().UTC()}
-	if err := c.Changes.Ban(c, c.app, n, &b); err != nil {
+	root, err := c.Changes.Ban(c, c.app, n, &b)
+	if err != nil {
 		return err
 	}
-	return c.answer(b, func(w io.Writer) { fmt.Fprintf(w, "v%d of %s is banned: no rollback goes there.\n", n, c.app) })
+	return c.answer(b, func(w io.Writer) {
+		fmt.Fprintf(w, "v%d of %s is banned%s: no rollback goes there.\n", root, c.app, returned(n, root))
+	})
 }
 
 func unban(c *call) error {
@@ -303,8 +316,19 @@ func unban(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := c.Changes.Ban(c, c.app, n, nil); err != nil {
+	root, err := c.Changes.Ban(c, c.app, n, nil)
+	if err != nil {
 		return err
 	}
-	return c.answer(map[string]int{"unbanned": n}, func(w io.Writer) { fmt.Fprintf(w, "v%d of %s may be released again.\n", n, c.app) })
+	return c.answer(map[string]int{"unbanned": root}, func(w io.Writer) {
+		fmt.Fprintf(w, "v%d of %s may be released again%s.\n", root, c.app, returned(n, root))
+	})
+}
+
+// returned says of a release that was named why another one, its root, is spoken of.
+func returned(named, root int) string {
+	if named == root {
+		return ""
+	}
+	return fmt.Sprintf(", and v%d with it, which returned to it", named)
 }

@@ -6,8 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lain.internal/lain/gitserver/repo"
 	"lain.internal/lain/lain"
@@ -62,6 +64,83 @@ func TestRollbackGoesToTheLastOtherCommit(t *testing.T) {
 	}
 	if got := r.far.asked[0]; got.From != 1 {
 		t.Errorf("rolls back to v%d, want v1", got.From)
+	}
+}
+
+func TestWhichReleaseIsTheFormer(t *testing.T) {
+	replaced := func(n int, commit lain.Commit) lain.Release {
+		return lain.Release{Number: n, Commit: commit, Status: lain.ReleaseReplaced}
+	}
+	with := func(r lain.Release, f func(*lain.Release)) lain.Release { f(&r); return r }
+	banned := func(r *lain.Release) { r.Ban = &lain.Ban{Reason: "leaks"} }
+	failed := func(r *lain.Release) { r.Status = lain.ReleaseFailed }
+	serving := func(r *lain.Release) { r.Status = lain.ReleaseServing }
+	to := func(root int) func(*lain.Release) {
+		return func(r *lain.Release) { r.Why, r.From = lain.WhyReturn, root }
+	}
+	rollback := func(r *lain.Release) { r.Why, r.From = lain.WhyRollback, 1 }
+	for _, c := range []struct {
+		name    string
+		serving int
+		all     []lain.Release // the oldest first
+		want    int
+	}{
+		{"the one before", 2, []lain.Release{replaced(1, "a"), with(replaced(2, "b"), serving)}, 1},
+		{"nothing before", 1, []lain.Release{with(replaced(1, "a"), serving)}, 0},
+		{"nothing serves", 0, []lain.Release{with(replaced(1, "a"), failed)}, 0},
+		{"another commit", 3, []lain.Release{replaced(1, "a"), replaced(2, "b"), with(replaced(3, "b"), serving)}, 1},
+		{"not a failed or a banned one", 4, []lain.Release{replaced(1, "a"), with(replaced(2, "b"), banned), with(replaced(3, "c"), failed), with(replaced(4, "d"), serving)}, 1},
+		{"before the root of a return", 4, []lain.Release{replaced(1, "a"), replaced(2, "b"), with(replaced(3, "c"), failed), with(with(replaced(4, "b"), to(2)), serving)}, 1},
+		{"before the root of a return of a return", 6, []lain.Release{replaced(1, "a"), replaced(2, "b"), with(replaced(3, "c"), failed), with(replaced(4, "b"), to(2)),
+			with(replaced(5, "c"), failed), with(with(replaced(6, "b"), to(2)), serving)}, 1},
+		{"nothing that lies between a root and its return", 4, []lain.Release{replaced(1, "a"), replaced(2, "b"), replaced(3, "c"), with(with(replaced(4, "b"), to(2)), serving)}, 1},
+		{"nothing before the root", 3, []lain.Release{replaced(1, "a"), with(replaced(2, "b"), failed), with(with(replaced(3, "a"), to(1)), serving)}, 0},
+		{"what serves is banned", 4, []lain.Release{replaced(1, "a"), with(replaced(2, "b"), banned), with(replaced(3, "c"), failed), with(with(replaced(4, "b"), to(2)), serving)}, 1},
+		{"the root of a return, not the return", 4, []lain.Release{replaced(1, "a"), with(replaced(2, "b"), failed), with(replaced(3, "a"), to(1)), with(replaced(4, "c"), serving)}, 1},
+		{"a return to a banned one", 5, []lain.Release{replaced(1, "a"), with(replaced(2, "b"), banned), with(replaced(3, "c"), failed), with(replaced(4, "b"), to(2)), with(replaced(5, "d"), serving)}, 1},
+		{"a rollback is its own root", 4, []lain.Release{replaced(1, "a"), replaced(2, "b"), with(replaced(3, "a"), rollback), with(replaced(4, "c"), serving)}, 3},
+	} {
+		slices.Reverse(c.all)
+		if got := former(c.all, c.serving); got != c.want {
+			t.Errorf("%s: v%d, want v%d", c.name, got, c.want)
+		}
+	}
+}
+
+// A return is shown as what it is, and a ban of it as one of its root.
+func TestAReturnIsToldOf(t *testing.T) {
+	r := newRig(t)
+	releases := state.Of[lain.Release](r.api.Store, lain.ReleasesPrefix)
+	at := time.Now().Add(-time.Minute)
+	for _, one := range []lain.Release{
+		{Number: 1, Why: lain.WhyPush, Commit: "1111111", Status: lain.ReleaseReplaced, Run: 1, Ban: &lain.Ban{Reason: "leaks", By: "bob"}},
+		{Number: 2, Why: lain.WhyPush, Commit: "2222222", Status: lain.ReleaseFailed, Run: 2, Reason: "web is not healthy"},
+		{Number: 3, Why: lain.WhyReturn, From: 1, Commit: "1111111", Status: lain.ReleaseServing, Run: 2},
+	} {
+		one.App, one.By, one.Created = "hello", "alice", at
+		put(t, releases, lain.NumberKey("hello", one.Number), one)
+	}
+	put(t, state.Of[lain.App](r.api.Store, lain.AppsPrefix), "hello", lain.App{Name: "hello", Serving: 3, LastRelease: 3})
+	r.far.root = 1
+	for words, want := range map[string]string{
+		"releases hello": "RELEASE  STATUS    COMMIT   WHEN  BY     RUN  WHY           REASON\n" +
+			"v3       serving   1111111  1m    alice  r-2  return to v1  -\n" +
+			"v2       failed    2222222  1m    alice  r-2  push          web is not healthy\n" +
+			"v1       replaced  1111111  1m    alice  r-1  push          banned by bob: leaks\n",
+		"info hello":                "serves:  v3 (return to v1)\n",
+		"ban hello v3 -m leaks":     "v1 of hello is banned, and v3 with it, which returned to it: no rollback goes there.\n",
+		"ban hello v1 -m leaks":     "v1 of hello is banned: no rollback goes there.\n",
+		"unban hello v3":            "v1 of hello may be released again, and v3 with it, which returned to it.\n",
+		"unban hello v3 --json":     `"unbanned": 1`,
+		"releases hello --json -n1": `"why": "return"`,
+	} {
+		code, out, errs := r.do(strings.Fields(words)...)
+		if plain := strings.Join(strings.Fields(out), " "); code != 0 || !strings.Contains(out, want) && !strings.Contains(plain, strings.Join(strings.Fields(want), " ")) {
+			t.Errorf("%s: exit %d\n%s%s", words, code, out, errs)
+		}
+	}
+	if code, _, errs := r.do("rollback", "hello"); code == 0 || !strings.Contains(errs, "no other commit of hello has served before") {
+		t.Errorf("rollback: exit %d\n%s", code, errs)
 	}
 }
 

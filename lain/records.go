@@ -108,6 +108,7 @@ const (
 	WhyRestart  Why = "restart"  // what serves, with new containers of some procs
 	WhyScale    Why = "scale"    // what serves, in another size
 	WhySecrets  Why = "secrets"  // what serves, with the newest secret files and config values
+	WhyReturn   Why = "return"   // what served, again, since the run's own release failed; nobody asks for it
 )
 
 // Ban keeps a release from being released again.
@@ -125,6 +126,15 @@ type Change struct {
 	Sizes map[ProcName]Size `json:"sizes,omitempty"` // of a scale; a zero Size: back to what lain.yaml says
 
 	OldSecrets bool `json:"old_secrets,omitempty"` // of a rollback: with the secrets and config that From had
+}
+
+// Root is the number of the release that r is but for its own number: of a return the one that it returned
+// to, which is none itself; of any other release its own.
+func (r Release) Root() int {
+	if r.Why == WhyReturn {
+		return r.From
+	}
+	return r.Number
 }
 
 // Version is how people see the number: v12.

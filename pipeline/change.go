@@ -88,9 +88,12 @@ func (p *Pipeline) again(ctx context.Context, app lain.AppName, number int) (lai
 	if err != nil {
 		return r, err
 	}
+	ban, err := p.banOf(ctx, r)
 	switch {
-	case r.Ban != nil:
-		return r, fault.New(fault.Denied, "%s of %s was banned by %s: %s", r.Version(), app, r.Ban.By, r.Ban.Reason).
+	case err != nil:
+		return r, err
+	case ban != nil:
+		return r, fault.New(fault.Denied, "%s of %s was banned by %s: %s", r.Version(), app, ban.By, ban.Reason).
 			WithHint("See: releases %s\nTo allow it again: unban %s %s", app, app, r.Version())
 	case r.Status != lain.ReleaseServing && r.Status != lain.ReleaseReplaced:
 		return r, fault.New(fault.Conflict, "%s of %s never served (%s)", r.Version(), app, r.Status).WithHint("See: releases %s", app)
@@ -136,23 +139,30 @@ func (p *Pipeline) checkChange(ctx context.Context, req *lain.RunRequest) error 
 	return nil
 }
 
-// Ban keeps a release from being released again, or with nil allows it again. One that serves goes on serving.
-func (p *Pipeline) Ban(ctx context.Context, app lain.AppName, number int, ban *lain.Ban) error {
-	key := lain.NumberKey(app, number)
-	for {
-		item, err := p.kinds.releases.Get(ctx, key)
-		if errors.Is(err, state.ErrNotFound) {
-			return fault.New(fault.NotFound, "%s has no release v%d", app, number).WithHint("See: releases %s", app)
-		}
-		if err != nil {
-			return err
-		}
-		item.Value.Ban = ban
-		tx := p.o.Store.Begin("ban")
-		p.kinds.releases.UnchangedIn(tx, key, item.Revision)
-		p.kinds.releases.PutIn(tx, key, item.Value)
-		if _, err := tx.Commit(ctx); !errors.Is(err, state.ErrConflict) {
-			return err
-		}
+// banOf is the ban of a release, which its root holds; nil where there is none.
+func (p *Pipeline) banOf(ctx context.Context, r lain.Release) (*lain.Ban, error) {
+	if r.Root() == r.Number {
+		return r.Ban, nil
 	}
+	root, err := p.kinds.releases.Get(ctx, lain.NumberKey(r.App, r.Root()))
+	return root.Value.Ban, err
+}
+
+// Ban keeps a release from being released again, or with nil allows it again. Of a return it is the root that is
+// banned, and with it all that returned to it; Ban gives its number. One that serves goes on serving, and what
+// returns to it does so, too.
+func (p *Pipeline) Ban(ctx context.Context, app lain.AppName, number int, ban *lain.Ban) (root int, err error) {
+	named, err := p.kinds.releases.Get(ctx, lain.NumberKey(app, number))
+	if errors.Is(err, state.ErrNotFound) {
+		return 0, fault.New(fault.NotFound, "%s has no release v%d", app, number).WithHint("See: releases %s", app)
+	}
+	if err != nil {
+		return 0, err
+	}
+	root = named.Value.Root()
+	_, err = p.kinds.releases.Update(ctx, lain.NumberKey(app, root), func(r *lain.Release) error {
+		r.Ban = ban
+		return nil
+	})
+	return root, err
 }

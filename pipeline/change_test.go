@@ -20,6 +20,16 @@ func (w *world) change(c lain.Change) lain.Run {
 	return run
 }
 
+// ban bans a release, or its root, which it gives.
+func (w *world) ban(n int, b *lain.Ban) (root int) {
+	w.t.Helper()
+	root, err := w.p.Ban(w.t.Context(), "hello", n, b)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return root
+}
+
 func (w *world) release(n int) lain.Release {
 	w.t.Helper()
 	item, err := state.Of[lain.Release](w.store, lain.ReleasesPrefix).Get(w.t.Context(), lain.NumberKey("hello", n))
@@ -66,13 +76,11 @@ func TestAFailedRollbackKeepsWhatServes(t *testing.T) {
 
 func TestWhatCanNotBeReleasedAgain(t *testing.T) {
 	w := newWorld(t)
-	w.engine(sick(1, 3))
+	w.engine(sick(1, 4)) // v3 is the return to v1
 	w.wait(w.submit(w.commit(goodManifest, "one")))
 	w.wait(w.submit(w.commit(goodManifest, "two")))
 	w.wait(w.submit(w.commit(goodManifest, "three")))
-	if err := w.p.Ban(t.Context(), "hello", 1, &lain.Ban{Reason: "leaks", By: "alice"}); err != nil {
-		t.Fatal(err)
-	}
+	w.ban(1, &lain.Ban{Reason: "leaks", By: "alice"})
 	for name, c := range map[string]struct {
 		from int
 		want string
@@ -82,9 +90,7 @@ func TestWhatCanNotBeReleasedAgain(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
-	if err := w.p.Ban(t.Context(), "hello", 1, nil); err != nil {
-		t.Fatal(err)
-	}
+	w.ban(1, nil)
 	w.build.mu.Lock()
 	w.build.have = nil // somebody emptied the registry
 	w.build.mu.Unlock()

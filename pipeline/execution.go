@@ -179,7 +179,7 @@ func (e *execution) fail(err error) {
 	if f.Kind == fault.Internal {
 		e.p.o.Logger.Error("run failed by our own mistake", "app", e.asked.App, "run", e.asked.ID(), "error", err)
 	}
-	app := e.app()
+	serving := plan.Serving(e.good())
 	lines := fault.Lines(f)
 	e.say(report.Trouble, "%s", lines[0])
 	for _, line := range lines[1:] {
@@ -188,19 +188,19 @@ func (e *execution) fail(err error) {
 	if ran := e.begunOneshots(); len(ran) > 0 {
 		e.say(report.Detail, "What %s did is not undone.", plan.And(ran))
 	}
-	e.say(report.Detail, "%s", plan.Serving(app))
-	e.end(endState(err), fmt.Sprintf("%s, %s", f.Error(), plan.Serving(app)))
+	e.say(report.Detail, "%s", serving)
+	e.end(endState(err), fmt.Sprintf("%s, %s", f.Error(), serving))
 }
 
-// app is the application's record, for words about it; a process that gives up can still read it.
-func (e *execution) app() lain.App {
+// good is the release that serves, for words about it; a process that gives up can still read it.
+func (e *execution) good() lain.Release {
 	ctx, cancel := e.lastWords()
 	defer cancel()
-	item, err := e.p.kinds.apps.Get(ctx, string(e.asked.App))
+	good, err := e.p.lastGood(ctx, e.asked.App)
 	if err != nil {
 		e.p.o.Logger.Error("read what serves", "app", e.asked.App, "error", err)
 	}
-	return item.Value
+	return good
 }
 
 // lastWords is a context for what has to be read and written at a run's end, also by a process that gives up.

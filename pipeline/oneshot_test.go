@@ -158,6 +158,9 @@ func TestAFailedOneshotMovesNothing(t *testing.T) {
 	if w.branch() != string(good) || w.release(2).Status != lain.ReleaseFailed || w.release(1).Status != lain.ReleaseServing || len(run.Failures) != 1 {
 		t.Errorf("main is %s, v2 is %s, v1 is %s, %d failures", w.branch(), w.release(2).Status, w.release(1).Status, len(run.Failures))
 	}
+	if n := w.app().LastRelease; n != 2 {
+		t.Errorf("nothing had moved, but v%d was made", n)
+	}
 	if end := w.ends()["seed"]; end.State != lain.SeenFailed || end.Release != 2 || end.Failure == nil {
 		t.Errorf("%+v", end)
 	}

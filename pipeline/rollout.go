@@ -299,8 +299,7 @@ func (e *execution) finish(ctx context.Context, r lain.Release) error {
 		return err
 	}
 	if err != nil {
-		e.p.o.Logger.Error("the deploy branch could not be moved to what serves", "app", r.App, "release", r.Number, "error", err)
-		e.say(report.Warning, "%s serves, but %s could not be moved to it; that is tried again at the next start", r.Version(), r.Branch)
+		e.notMoved(r, err)
 	}
 	for _, route := range slices.SortedFunc(slices.Values(r.Routes), func(a, b lain.Route) int {
 		return strings.Compare(a.Host+a.Path, b.Host+b.Path)
@@ -311,68 +310,10 @@ func (e *execution) finish(ctx context.Context, r lain.Release) error {
 	return nil
 }
 
-// takeBack wishes for the release that served before, puts its routes back, and marks r as failed. It waits
-// until the former release serves alone again and every router sends requests to it.
-func (e *execution) takeBack(ctx context.Context, r lain.Release, reason string) error {
-	good, err := e.p.lastGood(ctx, r.App)
-	if err != nil {
-		return err
-	}
-	if good.Number == 0 {
-		e.say(report.Detail, "Taking %s back; nothing served before it", r.Version())
-	} else {
-		e.say(report.Stage, "Returning to %s", good.Version())
-	}
-	routed, err := e.p.routed(ctx, r.App) // routers say nothing about routes that were never there
-	if err != nil {
-		return err
-	}
-	wants := plan.Wants(good, plan.ReturnAttempt(r.Run))
-	tx := e.p.o.Store.Begin("return")
-	for _, w := range wants {
-		e.p.kinds.wants.PutIn(tx, lain.ProcKey(w.App, w.Spec.Name), w)
-	}
-	if err := e.p.letGo(ctx, tx, good); err != nil {
-		return err
-	}
-	if good.Number == 0 {
-		e.p.kinds.routes.DeleteIn(tx, string(r.App))
-	} else {
-		e.p.kinds.routes.PutIn(tx, string(r.App), lain.AppRoutes{App: r.App, Release: good.Number, Routes: good.Routes})
-	}
-	if _, err := e.endRelease(ctx, tx, r.App, r.Number, lain.ReleaseFailed, reason); err != nil {
-		return err
-	}
-	revision, err := tx.Commit(ctx)
-	if err != nil {
-		return err
-	}
-	if err := e.await(ctx, wants); err != nil || !routed {
-		return err
-	}
-	moved, err := e.p.endpointsRevision(ctx, r.App)
-	if err != nil {
-		return err
-	}
-	return e.p.awaitRouters(ctx, r.App, max(revision, moved))
-}
-
-// routed reports whether the application has routes.
-func (p *Pipeline) routed(ctx context.Context, app lain.AppName) (bool, error) {
-	_, err := p.kinds.routes.Get(ctx, string(app))
-	if errors.Is(err, state.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// endpointsRevision is the revision of the newest write of an application's endpoints.
-func (p *Pipeline) endpointsRevision(ctx context.Context, app lain.AppName) (newest int64, err error) {
-	items, _, err := p.kinds.endpoints.List(ctx, string(app)+"/")
-	for _, i := range items {
-		newest = max(newest, i.Revision)
-	}
-	return newest, err
+// notMoved tells that the references of what serves are not what they should be; the next start mends it.
+func (e *execution) notMoved(r lain.Release, err error) {
+	e.p.o.Logger.Error("the deploy branch could not be moved to what serves", "app", r.App, "release", r.Number, "error", err)
+	e.say(report.Warning, "%s serves, but %s could not be moved to it; that is tried again at the next start", r.Version(), r.Branch)
 }
 
 // lastGood is the release that serves; a zero release (with the name set) where none does.

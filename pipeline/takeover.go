@@ -99,23 +99,30 @@ func (p *Pipeline) enqueueInherited(e *execution) {
 	go p.queue(e)
 }
 
-// releaseOf finds the release that a run made, nil if it made none. The run's own record may be older than
-// the release, so the releases are asked.
+// lookBack is how many of the newest releases are looked through for that of a run: three runs may be left to be
+// taken over, and each may have made its own and a return.
+const lookBack = 6
+
+// releaseOf finds the release that a run was for, nil if it made none. A run's record that names none may be older
+// than its release, so the releases are asked then.
 func (p *Pipeline) releaseOf(ctx context.Context, run lain.Run) (*lain.Release, error) {
 	app, err := p.kinds.apps.Get(ctx, string(run.App))
 	if err != nil {
 		return nil, err
 	}
-	for n := app.Value.LastRelease; n > 0 && n > app.Value.LastRelease-3; n-- {
+	first, last := max(1, app.Value.LastRelease-lookBack+1), app.Value.LastRelease
+	if run.Release != 0 {
+		first, last = run.Release, run.Release
+	}
+	var found []lain.Release
+	for n := first; n <= last; n++ {
 		item, err := p.kinds.releases.Get(ctx, lain.NumberKey(run.App, n))
 		if err != nil {
 			return nil, err
 		}
-		if item.Value.Run == run.Number {
-			return &item.Value, nil
-		}
+		found = append(found, item.Value)
 	}
-	return nil, nil
+	return plan.Own(run, found), nil
 }
 
 func requestOf(run lain.Run) lain.RunRequest {
@@ -138,6 +145,8 @@ func (e *execution) inherit(do plan.Takeover, release *lain.Release) {
 			why := fault.Hide(fault.Unavailable, errStopping, "the server was restarted during the rollout").WithHint("Push again.")
 			return errors.Join(why, e.takeBack(ctx, *release, why.Sentence))
 		}
+	case plan.Returned:
+		e.rolling, e.inherited = true, func(ctx context.Context) error { return e.returned(ctx, *release) }
 	case plan.Resume:
 		switch {
 		case release != nil && plan.Rolling(e.asked):

@@ -239,6 +239,61 @@ func TestKillDuringAFirstPush(t *testing.T) {
 	}
 }
 
+// A server that dies while it takes a failed release back: whatever it had written of the return, there is one in
+// the end, and it is the old commit that serves, by all that can be asked.
+func TestKillDuringAReturn(t *testing.T) {
+	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
+	v := &victim{t: t, tw: tw, app: tw.NewApp(t, "returns"), versions: map[string]string{}}
+	v.serving = v.app.Head()
+	v.versions[v.serving] = "one"
+	v.app.MustPush()
+	v.watch = v.app.Watch()
+	v.app.Manifest("-crash")
+	for _, point := range only([]string{
+		"state.commit.return:before#1", "state.commit.return:after#1", "git.updateref:before#1", "git.updateref:after#1",
+		"git.sethead:after#1", "state.commit.run.end:before#1",
+	}) {
+		t.Run(strings.NewReplacer(":", "-", "#", "-").Replace(point), func(t *testing.T) {
+			must(t, v.restart(tw.Failpoint(point, "")))
+			bad := v.change()
+			must(t, tw.Arm())
+			code, died := v.push()
+			must(t, tw.Disarm())
+			must(t, v.restart(nil))
+			must(t, v.app.Settled())
+			if !died || code == 0 {
+				t.Errorf("the push ended with %d; the server died: %t", code, died)
+			}
+			if _, err := v.judge(v.serving, code); err != nil {
+				t.Error(err)
+			}
+			v.returned(t, bad)
+		})
+	}
+	v.app.Manifest("")
+	commit := v.change()
+	v.app.MustPush()
+	if _, err := v.judge(commit, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// returned checks that the newest releases are one that failed, and its return to the first.
+func (v *victim) returned(t *testing.T, failed string) {
+	t.Helper()
+	all := town.JSON[[]release](t, v.tw, "releases "+v.app.Name)
+	back, bad, before := all[0], all[1], all[2]
+	if back.Why != "return" || back.From != 1 || back.Commit != v.serving || back.Status != "serving" || back.Run != bad.Run {
+		t.Errorf("the newest release is %+v", back)
+	}
+	if bad.Commit != failed || bad.Status != "failed" || before.Status != "replaced" || before.Commit != v.serving {
+		t.Errorf("before the return there are %+v and %+v", bad, before)
+	}
+	if refs := v.app.Git("ls-remote", "lain"); !strings.Contains(refs, fmt.Sprintf("%s\trefs/releases/v%d\n", v.serving, back.Number)) {
+		t.Errorf("v%d is not filed:\n%s", back.Number, refs)
+	}
+}
+
 // servesNothing checks an application that has no branch.
 func (v *victim) servesNothing(code int) {
 	v.t.Helper()

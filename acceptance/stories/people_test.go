@@ -53,6 +53,8 @@ type release struct {
 	By     string
 	Branch string
 	Forced bool
+	Why    string
+	From   int
 }
 
 // newestRun is the last run of an application.

@@ -67,11 +67,16 @@ func TestACommitThatFails(t *testing.T) {
 	commit := app.Change("right")
 	app.MustPush()
 	app.Truth(commit, "right")
-	for _, r := range town.JSON[[]release](t, tw, "releases "+app.Name) {
-		if r.Commit != good && r.Commit != commit && r.Status != "failed" {
-			t.Errorf("v%d, which failed, is recorded as %s", r.Number, r.Status)
+	all := town.JSON[[]release](t, tw, "releases "+app.Name)
+	for i, r := range all {
+		if r.Commit != good && r.Commit != commit && (r.Status != "failed" || all[i-1].Why != "return" || all[i-1].From != 1 || all[i-1].Run != r.Run) {
+			t.Errorf("v%d, which failed, is recorded as %s, and what followed it as %+v", r.Number, r.Status, all[i-1])
 		}
 	}
+	if r := tw.SSH(t, "rollback "+app.Name); r.Code != 0 || !strings.Contains(r.Stdout, "rollback of "+app.Name+" to v1") {
+		t.Errorf("rollback: exit %d\n%s", r.Code, r.All())
+	}
+	app.Truth(good, "one")
 }
 
 // A first push that is refused before there is a run leaves nothing, and the next one is a first push again.

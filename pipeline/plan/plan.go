@@ -210,10 +210,12 @@ const (
 	Resume    Takeover = "resume"    // its pusher was answered already: run it again from where its records are
 	Abandon   Takeover = "abandon"   // there is a release, whose oneshot procs may have begun, but no rollout: stop them
 	Return    Takeover = "return"    // the rollout had begun and nobody was told success: take it back
+	Returned  Takeover = "returned"  // it was taken back: wait until what served does so alone, and say why
 	Finish    Takeover = "finish"    // it serves: move the ref and end it
 )
 
-// TakeOver decides by the run and its release, which is nil when none was recorded yet.
+// TakeOver decides by the run and its own release, which is nil when none was recorded yet. A release is marked
+// as failed in the transaction that makes the return, so that none is made twice.
 func TakeOver(run lain.Run, release *lain.Release) Takeover {
 	switch {
 	case release != nil && (release.Status == lain.ReleaseServing || release.Status == lain.ReleaseReplaced):
@@ -224,19 +226,35 @@ func TakeOver(run lain.Run, release *lain.Release) Takeover {
 		return Interrupt
 	case !Rolling(run):
 		return Abandon
+	case release.Status == lain.ReleaseFailed:
+		return Returned
 	}
 	return Return
+}
+
+// Own is the release that a run was for, among releases that may be of other runs; nil where it is not there. A
+// return is of the run that failed, too, and is never its own.
+func Own(run lain.Run, releases []lain.Release) *lain.Release {
+	i := slices.IndexFunc(releases, func(r lain.Release) bool { return r.Run == run.Number && r.Why != lain.WhyReturn })
+	if i < 0 {
+		return nil
+	}
+	return &releases[i]
 }
 
 // Rolling reports whether a run has come to its rollout. Its record says so before anything is wished for.
 func Rolling(run lain.Run) bool { return slices.Contains([]string{Rollout, Routes, Ref}, run.Stage) }
 
-// Serving says in words what serves an application now.
-func Serving(app lain.App) string {
-	if app.Serving == 0 {
+// Serving says in words which release serves now, the zero one where none does. Of a return it names the release
+// that people knew before the failure, which is the same but for its number.
+func Serving(r lain.Release) string {
+	switch {
+	case r.Number == 0:
 		return "nothing serves yet"
+	case r.Root() != r.Number:
+		return fmt.Sprintf("v%d still serves, as %s", r.Root(), r.Version())
 	}
-	return fmt.Sprintf("v%d still serves", app.Serving)
+	return fmt.Sprintf("%s still serves", r.Version())
 }
 
 // Missing are the instances that keep a wish from being true, for a progress line.

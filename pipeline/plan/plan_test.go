@@ -58,8 +58,9 @@ func TestTakeOver(t *testing.T) {
 		{"it serves", lain.Run{}, serving, Finish},
 		{"it serves, detached", lain.Run{Detached: true}, serving, Finish},
 		{"it served until another did", lain.Run{}, replaced, Finish},
-		{"it was taken back", lain.Run{Stage: Routes}, failed, Return},
-		{"it was taken back, detached", lain.Run{Stage: Rollout, Detached: true}, failed, Return},
+		{"in its routes", lain.Run{Stage: Routes}, pending, Return},
+		{"it was taken back", lain.Run{Stage: Routes}, failed, Returned},
+		{"it was taken back, detached", lain.Run{Stage: Rollout, Detached: true}, failed, Returned},
 	} {
 		if got := TakeOver(c.run, c.release); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)

@@ -77,7 +77,8 @@ func (k *Kept) image(ref lain.ImageRef) {
 }
 
 // keptReleases are, newest first: the one that serves, those that are being rolled out, the newest that served,
-// those that failed lately, and those that a moving run is of or made of.
+// those that failed lately, and those that a moving run is of or made of. A release and its returns are one: they
+// stay together, and take one place.
 func keptReleases(p Past, r Retention, now time.Time) []lain.Release {
 	named := map[int]bool{}
 	for _, run := range p.Runs {
@@ -90,14 +91,19 @@ func keptReleases(p Past, r Retention, now time.Time) []lain.Release {
 		}
 	}
 	releases := slices.SortedFunc(slices.Values(p.Releases), func(a, b lain.Release) int { return cmp.Compare(b.Number, a.Number) })
-	served := 0
+	served := map[int]bool{} // the roots that have their place; the one that serves is the first of them
 	return slices.DeleteFunc(releases, func(one lain.Release) bool {
 		switch one.Status {
-		case lain.ReleaseServing, lain.ReleasePending:
+		case lain.ReleaseServing:
+			served[one.Root()] = true
+			return false
+		case lain.ReleasePending:
 			return false
 		case lain.ReleaseReplaced:
-			served++ // the one that serves is the first of them
-			return served >= r.Releases && !named[one.Number]
+			if len(served) < r.Releases {
+				served[one.Root()] = true
+			}
+			return !served[one.Root()] && !named[one.Number]
 		}
 		return now.Sub(one.Ended) > r.Failed && !named[one.Number]
 	})

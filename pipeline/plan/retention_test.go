@@ -26,6 +26,13 @@ func release(n int, status lain.ReleaseStatus, endedDaysAgo int) lain.Release {
 		Ended: retainNow.Add(-time.Duration(endedDaysAgo) * day)}
 }
 
+// back is release n, a return to root.
+func back(n, root int, status lain.ReleaseStatus) lain.Release {
+	r := release(root, status, 1)
+	r.Number, r.Why, r.From = n, lain.WhyReturn, root
+	return r
+}
+
 func TestWhichReleasesAreKept(t *testing.T) {
 	served := []lain.Release{release(1, lain.ReleaseReplaced, 90), release(2, lain.ReleaseReplaced, 80), release(3, lain.ReleaseReplaced, 70), release(4, lain.ReleaseServing, 0)}
 	for _, c := range []struct {
@@ -45,6 +52,10 @@ func TestWhichReleasesAreKept(t *testing.T) {
 			Runs: []lain.Run{{State: lain.RunDone, Change: &lain.Change{From: 1}}}}, []int{4, 3, 2}},
 		{"a failed one that is being taken back", Past{Releases: append(slices.Clone(served), release(5, lain.ReleaseFailed, 8)),
 			Runs: []lain.Run{{State: lain.RunRunning, Release: 5}}}, []int{5, 4, 3, 2}},
+		{"a release and its returns take one place", Past{Releases: []lain.Release{
+			release(1, lain.ReleaseReplaced, 9), release(2, lain.ReleaseReplaced, 9), release(3, lain.ReleaseReplaced, 9),
+			back(5, 3, lain.ReleaseReplaced), back(7, 3, lain.ReleaseReplaced), release(8, lain.ReleaseReplaced, 9),
+			back(10, 8, lain.ReleaseServing)}}, []int{10, 8, 7, 5, 3, 2}},
 	} {
 		kept, _ := Keep(c.past, policy, retainNow)
 		var got []int
