@@ -15,10 +15,11 @@ import (
 
 // Container is what can be learned of a container on this engine's own machine, also after its end.
 type Container struct {
-	ExitCode  int
-	Running   bool
-	OOMKilled bool
-	LastProbe string // what the last health check printed; "" when none ran
+	ExitCode     int
+	Running      bool
+	OOMKilled    bool
+	LastProbe    string // what the last health check printed; "" when none ran
+	FailedProbes int    // health checks that failed since the last good one
 }
 
 // Container inspects a container of ours by id. ErrNotFound when it is not on this machine (any more),
@@ -34,6 +35,9 @@ func (e *Engine) Container(ctx context.Context, id string) (Container, error) {
 	out := Container{}
 	if s := c.State; s != nil {
 		out.ExitCode, out.Running, out.OOMKilled = s.ExitCode, s.Running, s.OOMKilled
+		if s.Health != nil {
+			out.FailedProbes = s.Health.FailingStreak
+		}
 		if s.Health != nil && len(s.Health.Log) > 0 {
 			out.LastProbe = strings.TrimSpace(s.Health.Log[len(s.Health.Log)-1].Output)
 		}
