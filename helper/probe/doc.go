@@ -14,17 +14,23 @@
 // own interval inside the probe. The sleep comes first and the question after it, so an answer is never
 // older than the moment it is given.
 //
+// A probe that follows a failed one asks five times in that interval and ends with the first good answer. So an
+// application that is well again is called so within a second or so instead of six, and has requests again, at the
+// price of some questions and no probe more. A bad one is not told of sooner than before: what is only busy for some
+// seconds would be stopped too early else, and it gets no requests any more since its first failed probe (package
+// runtime/rollout).
+//
 // The first success may have to last: with --settle, the probe that finds it sleeps that long, asks again,
 // and only a second good answer counts. To the engine the container is starting until then. That matters
 // where something irreversible follows the first success: Swarm stops the old instance of a service as soon
 // as it calls the new one healthy, and a program that crashes right behind its first good answer would have
 // cost the old one.
 //
-// That the first success has been is remembered where no file system, user id or living process is
-// needed: as a System V shared memory segment of the container's own IPC namespace (one byte that is
+// That the first success has been, and that the last probe failed, is remembered where no file system, user id or living process is
+// needed: as a System V shared memory segment each of the container's own IPC namespace (one byte that is
 // never touched, so no page of it exists). Where the kernel has none, an empty file (--state, by default
-// in /dev/shm) takes its place. Where neither is possible every probe is asked at once: more CPU, never a
-// wrong answer.
+// in /dev/shm; with "-sick" behind it for the failure) takes its place. Where neither is possible every probe is
+// asked at once: more CPU, never a wrong answer.
 //
 // # What the engine must be told
 //

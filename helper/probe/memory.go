@@ -6,54 +6,95 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// segmentKey names the segment that stands for "a probe has succeeded" in the container's IPC namespace.
-// Any number would do; this one nobody chooses by counting. It is "lain" in hexadecimal.
-const segmentKey = 0x6c61696e
+// wellKey and sickKey name the segments that stand for "a probe has succeeded" and "the last one failed" in the
+// container's IPC namespace. Any numbers would do; these nobody chooses by counting: "lain" and "sick" in hexadecimal.
+const (
+	wellKey = 0x6c61696e
+	sickKey = 0x7369636b
+)
 
-// newMemory is the memory described in the package's documentation.
-func newMemory(file string) memory { return fallback{segment(segmentKey), mark(file)} }
+// segments is the memory described in the package's documentation.
+type segments struct{ well, sick fallback }
 
-// fallback asks both, and writes the second only where the first cannot.
-type fallback struct {
-	first interface {
-		succeeded() bool
-		create() error
+// newMemory keeps its files, where they are needed, at a path and beside it; "" keeps none.
+func newMemory(file string) memory {
+	m := segments{well: fallback{segment(wellKey), mark(file)}, sick: fallback{segment(sickKey), mark("")}}
+	if file != "" {
+		m.sick.second = mark(file + "-sick")
 	}
-	second memory
+	return m
 }
 
-func (f fallback) succeeded() bool { return f.first.succeeded() || f.second.succeeded() }
+func (m segments) succeeded() bool { return m.well.there() }
+func (m segments) failing() bool   { return m.sick.there() }
 
-func (f fallback) remember() {
-	if err := f.first.create(); err != nil && !errors.Is(err, unix.EEXIST) {
-		f.second.remember()
+func (m segments) remember(well bool) {
+	switch {
+	case !well:
+		m.sick.make()
+		return
+	case m.sick.there():
+		m.sick.remove()
 	}
+	m.well.make()
+}
+
+// fallback asks both, and makes the second only where the first cannot be made.
+type fallback struct {
+	first  segment
+	second mark
+}
+
+func (f fallback) there() bool { return f.first.there() || f.second.there() }
+
+func (f fallback) make() {
+	if err := f.first.make(); err != nil && !errors.Is(err, unix.EEXIST) {
+		f.second.make()
+	}
+}
+
+func (f fallback) remove() {
+	f.first.remove()
+	f.second.remove()
 }
 
 // segment is a System V shared memory segment: it lives as long as the namespace, whoever made it.
 type segment int
 
-// succeeded asks for no access to the segment, so another user's counts as well.
-func (s segment) succeeded() bool {
+// there asks for no access to the segment, so another user's counts as well.
+func (s segment) there() bool {
 	_, err := unix.SysvShmGet(int(s), 0, 0)
 	return err == nil
 }
 
-func (s segment) create() error {
+func (s segment) make() error {
 	_, err := unix.SysvShmGet(int(s), 1, unix.IPC_CREAT|unix.IPC_EXCL|0o600)
 	return err
 }
 
-// mark is an empty file; "" remembers nothing.
+// remove works for whoever made it. Where it does not, the probes go on as after a failure, which is only more work.
+func (s segment) remove() {
+	if id, err := unix.SysvShmGet(int(s), 0, 0); err == nil {
+		_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil)
+	}
+}
+
+// mark is an empty file; "" is none.
 type mark string
 
-// succeeded does not follow a link: the folder is writable for everybody.
-func (m mark) succeeded() bool {
+// there does not follow a link: the folder is writable for everybody.
+func (m mark) there() bool {
 	var st unix.Stat_t
 	return m != "" && unix.Lstat(string(m), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG
 }
 
-func (m mark) remember() {
+func (m mark) remove() {
+	if m.there() {
+		_ = unix.Unlink(string(m))
+	}
+}
+
+func (m mark) make() {
 	if m == "" {
 		return
 	}

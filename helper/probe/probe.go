@@ -28,25 +28,55 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return exitWell
 }
 
-// memory knows whether a probe in this container has succeeded before.
+// memory knows of the probes before in this container.
 type memory interface {
-	succeeded() bool
-	remember()
+	succeeded() bool // there was a first success
+	failing() bool   // since then, the last one failed
+	remember(well bool)
 }
 
-// ask sleeps the interval first if there was a success before, then asks. A failure forgets nothing: the
-// engine's retries are counted in intervals of the application.
+// ask sleeps the interval first if there was a success before, then asks. A failure does not forget the first
+// success: the engine's retries are counted in intervals of the application.
 func (q question) ask(m memory, sleep func(time.Duration)) (line string, well bool) {
-	if m.succeeded() {
-		sleep(q.interval)
-		return q.once()
+	if !m.succeeded() {
+		return q.first(m, sleep)
 	}
+	failing := m.failing()
+	if failing {
+		line, well = q.again(sleep)
+	} else {
+		sleep(q.interval)
+		line, well = q.once()
+	}
+	if well == failing {
+		m.remember(well)
+	}
+	return line, well
+}
+
+// first asks until the first success, which may have to last.
+func (q question) first(m memory, sleep func(time.Duration)) (line string, well bool) {
 	if line, well = q.once(); well && q.settle > 0 {
 		sleep(q.settle)
 		line, well = q.once()
 	}
 	if well {
-		m.remember()
+		m.remember(true)
+	}
+	return line, well
+}
+
+// timesAgain is how often one that is unwell is asked in an interval.
+const timesAgain = 5
+
+// again asks one that is unwell, and ends with the first good answer, or with the interval.
+func (q question) again(sleep func(time.Duration)) (line string, well bool) {
+	end := time.Now().Add(q.interval)
+	for range timesAgain {
+		sleep(min(q.interval/timesAgain, time.Until(end)))
+		if line, well = q.once(); well || !time.Now().Before(end) {
+			break
+		}
 	}
 	return line, well
 }

@@ -16,10 +16,11 @@ import (
 )
 
 // brain is a memory for tests.
-type brain struct{ known bool }
+type brain struct{ known, sick bool }
 
-func (b *brain) succeeded() bool { return b.known }
-func (b *brain) remember()       { b.known = true }
+func (b *brain) succeeded() bool    { return b.known }
+func (b *brain) failing() bool      { return b.sick }
+func (b *brain) remember(well bool) { b.known, b.sick = b.known || well, !well }
 
 // probe asks with these arguments and no memory.
 func probe(t *testing.T, args ...string) (line string, well bool) {
@@ -245,28 +246,112 @@ func TestMainPrintsOneLine(t *testing.T) {
 	}
 }
 
+// One that was unwell is asked more often, but does not fail more often.
+func TestAsksTheUnwellMoreOften(t *testing.T) {
+	var asked, good int // the question from which on the answer is a good one
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < good {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer server.Close()
+	q, err := parse([]string{"--http", server.URL, "--interval", "10s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name         string
+		sick         bool // before
+		good         int
+		well         bool
+		asked, slept int
+	}{
+		{"well", false, 1, true, 1, 1},
+		{"the first failure", false, 2, false, 1, 1},
+		{"well again at once", true, 1, true, 1, 1},
+		{"well again soon", true, 3, true, 3, 3},
+		{"well again at last", true, 5, true, 5, 5},
+		{"not well again", true, 6, false, 5, 5},
+	} {
+		var slept []time.Duration
+		m := &brain{known: true, sick: c.sick}
+		asked, good = 0, c.good
+		_, well := q.ask(m, func(d time.Duration) { slept = append(slept, d.Round(time.Second)) })
+		if well != c.well || m.sick == well || asked != c.asked || len(slept) != c.slept {
+			t.Errorf("%s: well %v, remembered %v, asked %d times, slept %v", c.name, well, !m.sick, asked, slept)
+		}
+		want := 10 * time.Second
+		if c.sick {
+			want = 2 * time.Second
+		}
+		if slept[0] != want || slept[len(slept)-1] != want {
+			t.Errorf("%s: slept %v, want %s each time", c.name, slept, want)
+		}
+	}
+}
+
+// What hangs is asked less often: the engine would end a probe that lasts.
+func TestAsksTheHangingWithinTheInterval(t *testing.T) {
+	address := raw(t, "", true)
+	q, err := parse([]string{"--http", "http://" + address, "--interval", "100ms", "--timeout", "200ms"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slept := 0
+	if line, well := q.ask(&brain{known: true, sick: true}, func(time.Duration) { slept++ }); well || slept != 1 {
+		t.Errorf("well %v, slept %d times, %q", well, slept, line)
+	}
+}
+
+func TestMemoryOfSegments(t *testing.T) {
+	// Keys of the test's own: it shares the IPC namespace with whatever runs on this machine.
+	key := segment(0x40000000 + os.Getpid())
+	file := mark(filepath.Join(t.TempDir(), "state"))
+	m := segments{well: fallback{key, file}, sick: fallback{key + 1, file + "-sick"}}
+	t.Cleanup(m.well.remove)
+	t.Cleanup(m.sick.remove)
+	for i, c := range []struct{ well, succeeded, failing bool }{{true, true, false}, {false, true, true}, {false, true, true}, {true, true, false}, {false, true, true}} {
+		m.remember(c.well)
+		if m.succeeded() != c.succeeded || m.failing() != c.failing {
+			t.Errorf("%d: succeeded %v, failing %v, want %+v", i, m.succeeded(), m.failing(), c)
+		}
+	}
+	if file.there() {
+		t.Error("it makes a file where it has segments")
+	}
+}
+
 func TestMemoryOfAFile(t *testing.T) {
 	dir := t.TempDir()
 	m := mark(filepath.Join(dir, "state"))
-	if m.succeeded() {
+	if m.there() {
 		t.Error("it remembers what was not")
 	}
-	m.remember()
-	m.remember()
-	if !m.succeeded() {
+	m.make()
+	m.make()
+	if !m.there() {
 		t.Error("it does not remember")
 	}
+	m.remove()
+	m.remove()
+	if m.there() {
+		t.Error("it does not forget")
+	}
+	m.make()
 	link := mark(filepath.Join(dir, "link"))
 	if err := os.Symlink(string(m), string(link)); err != nil {
 		t.Fatal(err)
 	}
-	if link.succeeded() {
+	if link.there() {
 		t.Error("it follows a link")
 	}
+	if link.remove(); !m.there() {
+		t.Error("it removes through a link")
+	}
 	nowhere := mark(filepath.Join(dir, "none", "state"))
-	nowhere.remember()
-	mark("").remember()
-	if nowhere.succeeded() || mark("").succeeded() {
+	nowhere.make()
+	mark("").make()
+	if nowhere.there() || mark("").there() {
 		t.Error("a memory that is not possible claims to be one")
 	}
 }
