@@ -220,13 +220,17 @@ type ProcSeen struct {
 // StoppingState is that of an instance which still runs and has been told to end, or will be in a moment.
 const StoppingState = "stopping"
 
+// UnwellState is that of an instance which runs and whose last health probe failed: the router passes it by while
+// another one is well.
+const UnwellState = "unwell"
+
 // InstanceSeen is one container of a proc, the newest of its slot first.
 type InstanceSeen struct {
 	Number  int       `json:"number"`  // 1..N
 	Task    string    `json:"task"`    // engine id
 	Release int       `json:"release"` // that it was started for
 	Node    string    `json:"node,omitempty"`
-	State   string    `json:"state"` // the engine's word (running, starting, failed, ...), or StoppingState
+	State   string    `json:"state"` // the engine's word (running, starting, failed, ...), StoppingState or UnwellState
 	Reason  string    `json:"reason,omitempty"`
 	Since   time.Time `json:"since"`
 	Failed  int       `json:"failed,omitempty"` // containers of this slot that failed under this wish

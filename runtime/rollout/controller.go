@@ -49,6 +49,7 @@ type Controller struct {
 	seen      state.Kind[lain.ProcSeen]
 	endpoints state.Kind[lain.Endpoints]
 	loop      *reconcile.Loop
+	probes    *probes
 	now       func() time.Time
 
 	mu       sync.Mutex
@@ -69,6 +70,7 @@ func New(o Options) *Controller {
 		wants:     state.Of[lain.ProcWant](o.Store, lain.ProcsPrefix),
 		seen:      state.Of[lain.ProcSeen](o.Store, lain.SeenPrefix),
 		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
+		probes:    newProbes(),
 		now:       time.Now,
 		memories:  map[string]memory{},
 		commands:  map[string]engine.ImageConfig{},
@@ -82,7 +84,11 @@ func New(o Options) *Controller {
 // way out: everything goes on running. A controller runs once.
 func (c *Controller) Run(ctx context.Context) error {
 	g, inner := errgroup.WithContext(ctx)
-	g.Go(func() error { return c.loop.Run(inner) })
+	g.Go(func() error {
+		c.probes.await(inner) // else the first look would publish those that are unwell
+		return c.loop.Run(inner)
+	})
+	g.Go(func() error { return c.watchProbes(inner) })
 	g.Go(func() error { return c.poll(inner) })
 	g.Go(func() error {
 		return c.wants.Follow(inner, "", func(ch state.Change[lain.ProcWant]) error {
@@ -214,6 +220,7 @@ func (c *Controller) observe(ctx context.Context, j *job) error {
 			j.have.tasks = append(j.have.tasks, t)
 		}
 	}
+	j.have.unwell = c.probes.unwellOf(j.have.tasks)
 	j.have.nodes, err = c.nodes(ctx)
 	return err
 }

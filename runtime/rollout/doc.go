@@ -18,5 +18,8 @@
 // health check, "runs" means healthy. They leave the record as soon as the engine wants the task to stop,
 // two to three seconds before its container is told.
 //
+// An instance whose last health probe failed is unwell, and no endpoint while another one is well (addresses). The
+// engine tells of each probe (probes). Verdicts do not depend on it.
+//
 // Rollout chooses no nodes, knows no volumes, and never talks to a router.
 package rollout

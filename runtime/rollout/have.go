@@ -21,6 +21,7 @@ type have struct {
 	tasks   []swarm.Task   // also those of a service that was just removed
 	nodes   map[string]engine.Node
 	gone    []swarm.Task // failures of this attempt that the engine no longer lists
+	unwell  containers   // whose last probe failed
 }
 
 // attempt is the one that the service was last changed for; 0 without a service.
@@ -94,18 +95,6 @@ func (h have) host(node string) string {
 	return "127.0.0.1"
 }
 
-// addresses are those that may get requests now, sorted.
-func (h have) addresses() []string {
-	var list []string
-	for _, t := range h.tasks {
-		if running(t) && t.DesiredState == swarm.TaskStateRunning && h.address(t) != "" {
-			list = append(list, h.address(t))
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
 // instances are the tasks that run or should, and the newest of each slot; by slot, newest first.
 func (h have) instances() []lain.InstanceSeen {
 	tasks := slices.Clone(h.tasks)
@@ -140,6 +129,9 @@ func (h have) instance(t swarm.Task, failed int) lain.InstanceSeen {
 	}
 	if running(t) && wanted(t) {
 		i.Address = h.address(t)
+		if h.sick(t) {
+			i.State = lain.UnwellState
+		}
 	}
 	return i
 }

@@ -1,7 +1,7 @@
 // Command app is the program that the tests of the rollout run in containers. MODE says how it behaves:
 // "ok" serves, "deaf" never listens, "sick" answers 500, "exit" ends with code 3, "oom" eats its memory,
 // "idle" only waits, "done" ends well, "once" fails as long as the address in GATE answers 503, "flash" ends with
-// code 5 shortly after it was first called healthy.
+// code 5 shortly after it was first called healthy. One that serves can be told to fall sick, and to recover.
 package main
 
 import (
@@ -72,8 +72,15 @@ func serve() {
 	var sick atomic.Bool
 	sick.Store(os.Getenv("MODE") == "sick")
 	var flash sync.Once
-	http.HandleFunc("/fall-sick", func(http.ResponseWriter, *http.Request) { sick.Store(true) })
+	var asked atomic.Int64 // since it last fell sick or recovered
+	become := func(state bool) http.HandlerFunc {
+		return func(http.ResponseWriter, *http.Request) { sick.Store(state); asked.Store(0) }
+	}
+	http.HandleFunc("/fall-sick", become(true))
+	http.HandleFunc("/recover", become(false))
+	http.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, asked.Load()) })
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
+		defer asked.Add(1)
 		if sick.Load() {
 			http.Error(w, "the database is gone", http.StatusInternalServerError)
 		} else if os.Getenv("MODE") == "flash" {
