@@ -14,6 +14,9 @@
 //	/fetch?url=U what a GET of U answers: its status line, then the body's first 64 KiB
 //	/dial?addr=A "ok" where a TCP connection to A succeeds within 2 s
 //	/log?n=N     prints N lines on standard output
+//	/sick?n=N    makes this instance sick: the next N questions on /healthz are answered with 500, and so is all else
+//	             until then, unless only=health is said; 0 heals it
+//	/sickness    what came while it was sick, counted, in JSON
 //
 // On SIGTERM it stops listening, tells websockets that it is going away, finishes what is in flight within
 // ten seconds and exits 0.

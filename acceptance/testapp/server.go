@@ -17,6 +17,7 @@ type app struct {
 	o       options
 	host    string
 	sockets *sockets
+	sick    sickness
 }
 
 // serve answers on l until ctx ends, then drains.
@@ -69,5 +70,5 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("GET /fetch", fetch)
 	mux.HandleFunc("GET /dial", dial)
 	mux.HandleFunc("GET /log", logLines)
-	return mux
+	return a.sick.over(mux)
 }

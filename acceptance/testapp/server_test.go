@@ -105,6 +105,39 @@ func TestUnhealthy(t *testing.T) {
 	}
 }
 
+func TestSick(t *testing.T) {
+	addr, _ := start(t, options{version: "v1"})
+	ask := func(path string, want int) string {
+		t.Helper()
+		code, body := get(t, "http://"+addr+path)
+		if code != want {
+			t.Errorf("GET %s: %d, want %d", path, code, want)
+		}
+		return strings.TrimSpace(body)
+	}
+	ask("/", 200)
+	ask("/sick?n=2", 200)
+	ask("/", 500)
+	ask("/", 500)
+	if got, want := ask("/sickness", 200), `{"failed":0,"requests":[2,0,0],"last_ms":0,"since":0}`; got != want {
+		t.Errorf("it counted %s, want %s", got, want)
+	}
+	ask("/healthz", 500)
+	ask("/nothing", 500)
+	ask("/healthz", 500)
+	ask("/healthz", 200)
+	ask("/", 200)
+	if got := ask("/sickness", 200); !strings.HasPrefix(got, `{"failed":2,"requests":[2,1,0],"last_ms":`) || !strings.HasSuffix(got, `,"since":1}`) ||
+		strings.Contains(got, `"last_ms":0`) {
+		t.Errorf("it counted %s", got)
+	}
+	ask("/sick?n=9&only=health", 200)
+	ask("/", 200)
+	ask("/healthz", 500)
+	ask("/sick?n=0", 200)
+	ask("/healthz", 200)
+}
+
 func TestDrain_FinishesWhatIsInFlight(t *testing.T) {
 	addr, stop := start(t, options{version: "v1"})
 	inFlight := make(chan string, 1)
