@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -195,5 +196,33 @@ func TestChangesWaitAndArePushedAsideByNobody(t *testing.T) {
 	}
 	if r := w.release(3); r.Commit != w.release(2).Commit {
 		t.Errorf("the scale that waited is of %s, not of what served at its turn", r.Commit)
+	}
+}
+
+// Somebody may ban a release while it is on its way: it serves, and stays banned.
+func TestABanDuringTheRolloutIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.engine(func(want lain.ProcWant) lain.ProcSeen {
+		w.ban(want.Release, &lain.Ban{Reason: "leaks", By: "alice"})
+		return serves(want)
+	})
+	w.wait(w.submit(w.commit(goodManifest, "one")))
+	if r := w.release(1); r.Status != lain.ReleaseServing || r.Ban == nil || r.Ban.By != "alice" {
+		t.Errorf("v1 is %s, banned %+v", r.Status, r.Ban)
+	}
+}
+
+// Whoever ends a release does not overwrite what was written to it since it was read.
+func TestAnEndAndABanAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.engine(serves)
+	w.wait(w.submit(w.commit(goodManifest, "one")))
+	tx := w.store.Begin("test")
+	if _, err := (&execution{p: w.p}).endRelease(t.Context(), tx, "hello", 1, lain.ReleaseReplaced, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.ban(1, &lain.Ban{Reason: "leaks", By: "alice"})
+	if _, err := tx.Commit(t.Context()); !errors.Is(err, state.ErrConflict) {
+		t.Errorf("the ban is overwritten: %v", err)
 	}
 }

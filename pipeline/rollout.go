@@ -241,8 +241,9 @@ func (e *execution) tryCommit(ctx context.Context, r lain.Release) error {
 	app.Value.Serving = r.Number
 	app.Value.DeployBranch = r.Branch
 	e.p.kinds.apps.PutIn(tx, string(r.App), app.Value)
-	r.Status = lain.ReleaseServing
-	e.p.kinds.releases.PutIn(tx, lain.NumberKey(r.App, r.Number), r)
+	if err := e.served(ctx, tx, r); err != nil {
+		return err
+	}
 	if err := e.p.letGo(ctx, tx, r); err != nil {
 		return err
 	}
@@ -253,7 +254,21 @@ func (e *execution) tryCommit(ctx context.Context, r lain.Release) error {
 	return err
 }
 
-// endRelease writes the last state of a release into tx and returns its commit.
+// served writes into tx that a release serves, and keeps a ban that came meanwhile.
+func (e *execution) served(ctx context.Context, tx *state.Tx, r lain.Release) error {
+	key := lain.NumberKey(r.App, r.Number)
+	item, err := e.p.kinds.releases.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	r.Status, r.Ban = lain.ReleaseServing, item.Value.Ban
+	e.p.kinds.releases.UnchangedIn(tx, key, item.Revision)
+	e.p.kinds.releases.PutIn(tx, key, r)
+	return nil
+}
+
+// endRelease writes the last state of a release into tx and returns its commit. Who banned it meanwhile is not
+// overwritten: the transaction is in conflict then.
 func (e *execution) endRelease(ctx context.Context, tx *state.Tx, app lain.AppName, number int, s lain.ReleaseStatus, reason string) (lain.Commit, error) {
 	key := lain.NumberKey(app, number)
 	item, err := e.p.kinds.releases.Get(ctx, key)
@@ -261,6 +276,7 @@ func (e *execution) endRelease(ctx context.Context, tx *state.Tx, app lain.AppNa
 		return "", err
 	}
 	item.Value.Status, item.Value.Reason, item.Value.Ended = s, reason, e.p.o.Now().UTC()
+	e.p.kinds.releases.UnchangedIn(tx, key, item.Revision)
 	e.p.kinds.releases.PutIn(tx, key, item.Value)
 	return item.Value.Commit, nil
 }

@@ -287,6 +287,15 @@ func (e *execution) tryRecord(r lain.Release) (lain.Release, error) {
 func (e *execution) abandon(r lain.Release, why error) error {
 	ctx, cancel := e.lastWords()
 	defer cancel()
+	for {
+		err := e.tryAbandon(ctx, r, why)
+		if !errors.Is(err, state.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func (e *execution) tryAbandon(ctx context.Context, r lain.Release, why error) error {
 	good, err := e.p.lastGood(ctx, r.App)
 	if err != nil {
 		return err
