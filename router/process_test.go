@@ -6,9 +6,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -224,4 +226,54 @@ func TestListenAddresses(t *testing.T) {
 			t.Errorf("%q became %v", in, got)
 		}
 	}
+}
+
+// Logs are set aside while nginx writes them: each request has its line in one of them, and the oldest ones go.
+func TestRouter_LogsAreRotatedAndNoLineIsLost(t *testing.T) {
+	g := newRig(t)
+	g.start(func(r *Router) { r.logs = rotation{every: 20 * time.Millisecond, limit: 2000, kept: 500} })
+	g.endpoints("a", "web", addressOf(backend(t, "a")))
+	g.applied(g.routes("a", web("a.test", "/", "web")))
+	log := g.router.nginx.Files.AccessLog
+	asked := 0
+	g.until("logs that were set aside", func() bool {
+		g.expect("a.test", "/mark", 200, "a GET")
+		asked++
+		return exists(log + ".3")
+	})
+	g.until("a line of each request", func() bool { return strings.Count(logsBelow(t, log), "/mark") >= asked })
+	if lines := strings.Count(logsBelow(t, log), "/mark"); lines != asked {
+		t.Errorf("%d requests have %d lines", asked, lines)
+	}
+	if exists(g.router.edge.Files.AccessLog) {
+		t.Error("the edge has an access log")
+	}
+
+	g.halt()
+	if err := os.Rename(log, log+".499"); err != nil { // as one who died before nginx was told
+		t.Fatal(err)
+	}
+	g.start(func(r *Router) { r.logs = rotation{every: 20 * time.Millisecond, limit: 1 << 20, kept: 500} })
+	g.until("a new log", func() bool { return exists(log) })
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// logsBelow is what all logs of that name hold.
+func logsBelow(t *testing.T, log string) string {
+	t.Helper()
+	files, err := filepath.Glob(log + "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		if text, err := os.ReadFile(file); err == nil { // one may be set aside just now
+			all.Write(text)
+		}
+	}
+	return all.String()
 }

@@ -42,6 +42,15 @@ const (
 	stableAfter = 10 * time.Second // an nginx that lived this long did not die of its start
 )
 
+// rotation says when nginx's logs are set aside, and how many of each are kept beside the newest.
+type rotation struct {
+	every time.Duration
+	limit int64 // bytes
+	kept  int
+}
+
+var usualRotation = rotation{every: time.Minute, limit: 64 << 20, kept: 4}
+
 // Options say what to route and where nginx lives.
 type Options struct {
 	Store     *state.Store
@@ -75,6 +84,7 @@ type Router struct {
 	swept     time.Time         // when copies that nobody uses were looked for
 	ask       chan chan error   // for a look at the certificates, now
 
+	logs   rotation
 	listen []string
 	good   routeTable        // what was applied last, by application
 	bad    map[string]grudge // what nginx refused, by application
@@ -146,6 +156,8 @@ func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 	pace := &pace{mourned: map[*nginx.Server]int{}}
 	look := r.certificateClock()
 	defer look.Stop()
+	rotate := time.NewTicker(r.logs.every)
+	defer rotate.Stop()
 	for {
 		wait := pace.timer()
 		select {
@@ -160,6 +172,8 @@ func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 			for _, n := range []*nginx.Server{r.nginx, r.edge} {
 				pace.dirty = pace.died(n) || pace.dirty
 			}
+		case <-rotate.C:
+			r.rotate()
 		case <-look.C:
 			pace.dirty = r.watchCertificates(ctx) || pace.dirty
 		case done := <-r.ask:
@@ -172,6 +186,14 @@ func (r *Router) loop(ctx context.Context, changed <-chan struct{}) error {
 			pace.done(r.pass(ctx, pace.tell), len(r.good))
 			r.complain(ctx, pace)
 		}
+	}
+}
+
+// rotate bounds what nginx's logs take up.
+func (r *Router) rotate() {
+	err := errors.Join(r.nginx.Rotate(r.logs.limit, r.logs.kept), r.edge.Rotate(r.logs.limit, r.logs.kept))
+	if err != nil {
+		r.log.Warn("the logs of nginx grow on", "error", err)
 	}
 }
 
