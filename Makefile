@@ -2,7 +2,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 CLIENT := -s -w -X main.version=$(VERSION)
 .DEFAULT_GOAL := help
-.PHONY: help build client demo demo-down test bench lint clean check install
+.PHONY: help build client demo demo-down test fuzz bench lint clean check install
 
 help: ## print this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ demo-down: ## remove all that the demo made
 
 test: check ## prove it: lint, unit tests, tests on an engine, acceptance stories
 	@tools/setup/test.sh
+
+fuzz: check ## every fuzz target for FUZZTIME (60s), half an hour in all
+	@tools/setup/fuzz.sh
 
 bench: check install build ## measure against plain git, docker and nginx on this machine (docs/performance.md)
 	LAIN_BIN=$(CURDIR)/bin go test -tags bench -v -count=1 -timeout 60m ./acceptance/bench

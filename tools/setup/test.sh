@@ -57,6 +57,9 @@ engine() {
   bin/inlab -- go test -race -tags engine -timeout 30m -p 1 "${packages[@]}"
 }
 
+# Each target of a package that compiles quickly for some seconds; `make fuzz` has all of them, and longer.
+fuzz() { FUZZTIME=${FUZZTIME:-5s} tools/setup/fuzz.sh light; }
+
 acceptance() { LAIN_BIN=$PWD/bin go test -tags acceptance -timeout 60m ./acceptance/...; }
 
 summary() {
@@ -75,11 +78,11 @@ lint() { tools/setup/lint.sh; }
 main() {
   local name
   { phase install tools/setup/install.sh test && phase build build; } || { summary; exit 1; }
-  [ $# -gt 0 ] || set -- sweep lint unit engine acceptance
+  [ $# -gt 0 ] || set -- sweep lint unit fuzz engine acceptance
   for name; do
     case $name in
-      sweep | lint | unit | engine | acceptance) phase "$name" "$name" || true ;;
-      *) echo "test.sh: there is no phase $name: sweep lint unit engine acceptance" >&2; exit 2 ;;
+      sweep | lint | unit | fuzz | engine | acceptance) phase "$name" "$name" || true ;;
+      *) echo "test.sh: there is no phase $name: sweep lint unit fuzz engine acceptance" >&2; exit 2 ;;
     esac
   done
   summary
