@@ -213,8 +213,22 @@ type ProcSeen struct {
 	Reason    string         `json:"reason,omitempty"` // one line
 	Failure   *Failure       `json:"failure,omitempty"`
 	Instances []InstanceSeen `json:"instances,omitempty"`
-	Begun     time.Time      `json:"begun,omitzero"` // of a oneshot: when the engine was asked for it, which is done once only
+	Crashing  *Crashing      `json:"crashing,omitempty"` // nil: it does not crash again and again
+	Begun     time.Time      `json:"begun,omitzero"`     // of a oneshot: when the engine was asked for it, which is done once only
 	At        time.Time      `json:"at"`
+}
+
+// Crashing says that no instance of a proc runs, because its containers end again and again after the verdict. It
+// stays until an instance has run well for a while.
+type Crashing struct {
+	Since    time.Time     `json:"since"`  // the first of these ends
+	Last     time.Time     `json:"last"`   // the newest of them
+	Times    int           `json:"times"`  // ends of all instances together
+	Reason   string        `json:"reason"` // of the newest: "ended with exit code 1"
+	ExitCode *int          `json:"exit_code,omitempty"`
+	OOM      bool          `json:"oom,omitempty"`
+	Delay    time.Duration `json:"delay"`         // nanoseconds from an end to the next try
+	Runs     time.Time     `json:"runs,omitzero"` // since when an instance runs again, not yet for long; zero: none does
 }
 
 // StoppingState is that of an instance which still runs and has been told to end, or will be in a moment.

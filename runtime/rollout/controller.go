@@ -54,6 +54,7 @@ type Controller struct {
 
 	mu       sync.Mutex
 	memories map[string]memory             // by proc key
+	crashing map[string]bool               // procs that do, by key
 	commands map[string]engine.ImageConfig // by image reference with digest, which never changes
 }
 
@@ -73,6 +74,7 @@ func New(o Options) *Controller {
 		probes:    newProbes(),
 		now:       time.Now,
 		memories:  map[string]memory{},
+		crashing:  map[string]bool{},
 		commands:  map[string]engine.ImageConfig{},
 	}
 	c.loop = reconcile.New(reconcile.Options{Name: "rollout", Workers: 4, Sweep: 30 * time.Second, Logger: c.log},
@@ -83,6 +85,7 @@ func New(o Options) *Controller {
 // Run works until ctx ends or the store closes, and waits for what it started. It changes nothing on its
 // way out: everything goes on running. A controller runs once.
 func (c *Controller) Run(ctx context.Context) error {
+	c.countCrashing("", false) // so that it is told from the first moment
 	g, inner := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		c.probes.await(inner) // else the first look would publish those that are unwell
@@ -142,6 +145,7 @@ type job struct {
 	endpoints *lain.Endpoints // nil: no record
 	have      have
 	memory    memory
+	crashing  *lain.Crashing // nil: it does not
 	now       time.Time
 }
 

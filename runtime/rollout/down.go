@@ -11,6 +11,7 @@ import (
 func (c *Controller) takeDown(ctx context.Context, j *job) (reconcile.Result, error) {
 	act := dismantle(j.have, j.endpoints != nil, j.memory, j.now)
 	j.memory.attempt = 0
+	c.countCrashing(j.key, false)
 	switch act {
 	case withdraw:
 		if _, err := c.endpoints.Delete(ctx, j.key); err != nil {

@@ -79,7 +79,7 @@ func judge(want lain.ProcWant, h have, clock, now time.Time) verdict {
 		return verdict{state: lain.SeenRolling, reason: "not yet given to the engine"}
 	}
 	c := h.count()
-	limit := want.Spec.SetupTime + orDefault(want.Spec.Deadline, defaultDeadline)
+	limit := timeToComeUp(want.Spec)
 	switch failures := h.failures(); {
 	case c.serves(want.Spec):
 		return verdict{state: lain.SeenServing}
@@ -89,6 +89,11 @@ func judge(want lain.ProcWant, h have, clock, now time.Time) verdict {
 		return late(h, c, want.Spec, limit)
 	}
 	return verdict{state: lain.SeenRolling, reason: progress(h, c, want.Spec)}
+}
+
+// timeToComeUp is how long an instance has to become healthy.
+func timeToComeUp(p lain.ProcSpec) time.Duration {
+	return p.SetupTime + orDefault(p.Deadline, defaultDeadline)
 }
 
 // failed is about containers that ended.

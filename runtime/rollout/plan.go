@@ -11,6 +11,7 @@ import (
 const (
 	rollingEvery = 100 * time.Millisecond // while something moves
 	idleEvery    = time.Second            // the one look at everything
+	pacingEvery  = 250 * time.Millisecond // while another delay waits for what is on its way up
 	drainFor     = 500 * time.Millisecond // from no endpoints to no service, so that routers can follow
 	nudgeAfter   = 2 * time.Second
 	retreatFor   = 10 * time.Second // how long a retreat is waited for before the wish is made anyway
@@ -25,6 +26,7 @@ const (
 	create   action = "create"   // there is no service
 	update   action = "update"   // it is not of this attempt, or not of this size
 	nudge    action = "nudge"    // the engine stopped half-way: it has to look again
+	pace     action = "pace"     // it crashes, or does so no more: the engine has to wait longer, or shorter
 	withdraw action = "withdraw" // take the endpoints back
 	drain    action = "drain"    // wait until routers have noticed
 	remove   action = "remove"   // the service
@@ -43,6 +45,8 @@ type memory struct {
 	withdrawn time.Time    // when the endpoints were taken back
 	away      bool         // the engine was, at the last look
 	failures  []swarm.Task // of this attempt so far, at most mostFailures: the engine forgets them
+	well      time.Time    // ends up to then are no crashes: it had its verdict, or an instance had run well
+	unpaced   time.Time    // since when another delay is wanted than the service has; zero: none is
 }
 
 // decide is the next action for a proc that is wanted. gaveUp: this attempt has failed.

@@ -19,7 +19,7 @@ func (c *Controller) publish(ctx context.Context, j *job, v verdict) (reconcile.
 	}
 	next := lain.ProcSeen{
 		App: j.app, Proc: j.proc, Release: j.want.Release, Attempt: j.want.Attempt,
-		State: v.state, Reason: v.reason, Instances: j.have.instances(), Begun: j.begun(),
+		State: v.state, Reason: v.reason, Instances: j.have.instances(), Begun: j.begun(), Crashing: j.crashing,
 	}
 	switch {
 	case j.judged():
@@ -34,7 +34,10 @@ func (c *Controller) publish(ctx context.Context, j *job, v verdict) (reconcile.
 	if next.State == lain.SeenRolling {
 		return reconcile.After(rollingEvery), nil
 	}
-	if next.State == lain.SeenServing && v.state != lain.SeenServing {
+	if j.paceSoon() {
+		return reconcile.After(pacingEvery), nil
+	}
+	if next.Crashing != nil || next.State == lain.SeenServing && v.state != lain.SeenServing {
 		return reconcile.After(idleEvery), nil
 	}
 	return reconcile.Done, nil
@@ -113,23 +116,32 @@ func same(a, b any) bool {
 
 // evidence asks the engine about a failed task; what cannot be found is left out.
 func (c *Controller) evidence(ctx context.Context, v verdict) evidence {
-	var e evidence
+	e := c.remains(ctx, v)
 	if v.task.Status.ContainerStatus == nil {
 		return e
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	id := v.task.Status.ContainerStatus.ContainerID
-	e.exitCode = v.task.Status.ContainerStatus.ExitCode
-	if found, err := c.engine.Container(ctx, id); err == nil {
-		e.container = &found
-	}
 	var err error
-	if e.tail, err = c.engine.ContainerTail(ctx, id, tailLines); err != nil {
+	if e.tail, err = c.engine.ContainerTail(ctx, v.task.Status.ContainerStatus.ContainerID, tailLines); err != nil {
 		e.tail, err = c.engine.TaskTail(ctx, v.task.ID, tailLines)
 	}
 	if err != nil {
 		c.log.Warn("a failed container's output is lost", "task", v.task.ID, "error", err)
+	}
+	return e
+}
+
+// remains is the evidence without what the container said.
+func (c *Controller) remains(ctx context.Context, v verdict) (e evidence) {
+	if v.task.Status.ContainerStatus == nil {
+		return e
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	e.exitCode = v.task.Status.ContainerStatus.ExitCode
+	if found, err := c.engine.Container(ctx, v.task.Status.ContainerStatus.ContainerID); err == nil {
+		e.container = &found
 	}
 	return e
 }

@@ -36,7 +36,6 @@ const (
 	defaultKillTimeout = 10 * time.Second
 	defaultDeadline    = 60 * time.Second
 	pidsLimit          = 2048
-	restartDelay       = time.Second
 	probeEvery         = 500 * time.Millisecond // until the first success; then the helper slows it down
 	probeTimeout       = 3 * time.Second
 	probeRetries       = 3
@@ -74,15 +73,19 @@ func serviceSpec(want lain.ProcWant, s surroundings, now time.Time) swarm.Servic
 		TaskTemplate: taskSpec(want, s),
 		Mode:         replicated(max(0, want.Spec.Instances)),
 		EndpointSpec: endpointSpec(want.Spec),
-		UpdateConfig: &swarm.UpdateConfig{
-			Parallelism:   0, // all at once
-			Order:         swarm.UpdateOrderStartFirst,
-			FailureAction: swarm.UpdateFailureActionPause,
-			Monitor:       500 * time.Millisecond,
-		},
+		UpdateConfig: updateConfig(swarm.UpdateOrderStartFirst),
 	}
 	spec.TaskTemplate.ContainerSpec.Labels[SpecLabel] = fingerprint(spec.TaskTemplate, spec.EndpointSpec)
 	return spec
+}
+
+func updateConfig(order string) *swarm.UpdateConfig {
+	return &swarm.UpdateConfig{
+		Parallelism:   0, // all at once
+		Order:         order,
+		FailureAction: swarm.UpdateFailureActionPause,
+		Monitor:       500 * time.Millisecond,
+	}
 }
 
 func fingerprint(parts ...any) string {
@@ -95,11 +98,10 @@ func fingerprint(parts ...any) string {
 }
 
 func taskSpec(want lain.ProcWant, s surroundings) swarm.TaskSpec {
-	delay := restartDelay
 	return swarm.TaskSpec{
 		ContainerSpec: containerSpec(want, s),
 		Resources:     &swarm.ResourceRequirements{Limits: limits(want.Spec, s.nodeCPUs)},
-		RestartPolicy: &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionAny, Delay: &delay},
+		RestartPolicy: restartAfter(delays[0]),
 		Networks:      []swarm.NetworkAttachmentConfig{{Target: s.network, Aliases: []string{string(want.Spec.Name)}}},
 		LogDriver:     &swarm.Driver{Name: "json-file", Options: map[string]string{"max-size": "16m", "max-file": "3"}},
 	}
@@ -181,7 +183,7 @@ func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfi
 		Test:        test,
 		Interval:    probeEvery,
 		Timeout:     probe.EngineTimeout(interval, timeout, settle),
-		StartPeriod: p.SetupTime + orDefault(p.Deadline, defaultDeadline),
+		StartPeriod: timeToComeUp(p),
 		Retries:     retries,
 	}
 }

@@ -17,7 +17,11 @@ import (
 // bringUp takes one step towards the wish, then says what it sees.
 func (c *Controller) bringUp(ctx context.Context, j *job) (reconcile.Result, error) {
 	gaveUp := j.judged() && j.seen.State == lain.SeenFailed
+	c.lookAtCrashes(ctx, j)
 	act := decide(*j.want, j.have, gaveUp, j.memory, j.now)
+	if act == keep && j.paceDue() {
+		act = pace
+	}
 	if act == keep {
 		return c.publish(ctx, j, judge(*j.want, j.have, j.memory.began(j.have), j.now))
 	}
@@ -72,8 +76,11 @@ func daemonWords(err error) string {
 var errImage = errors.New("the image cannot be read")
 
 func (c *Controller) apply(ctx context.Context, j *job, act action) error {
-	if act == nudge {
+	switch act {
+	case nudge:
 		return c.nudge(ctx, j)
+	case pace:
+		return c.pace(ctx, j)
 	}
 	if act == update && j.have.attempt() == j.want.Attempt {
 		return c.resize(ctx, j)
@@ -83,6 +90,7 @@ func (c *Controller) apply(ctx context.Context, j *job, act action) error {
 		return err
 	}
 	spec := serviceSpec(*j.want, s, j.now)
+	spec.TaskTemplate.RestartPolicy = restartAfter(j.have.delayFor(specOf(spec.TaskTemplate)))
 	if act == create {
 		return c.engine.CreateService(ctx, spec, c.auth(j.app))
 	}
@@ -95,12 +103,14 @@ func (c *Controller) apply(ctx context.Context, j *job, act action) error {
 	return c.engine.UpdateService(ctx, *j.have.service, spec, c.auth(j.app))
 }
 
-// retreat gives the service back the specification that it had before, whose instances run.
+// retreat gives the service back the specification that it had before, whose instances run; not the way in which it
+// was updated, which may have been that of a proc that crashed.
 func (c *Controller) retreat(ctx context.Context, j *job) error {
 	c.log.Info("go back to what runs first", "proc", j.key, "attempt", j.want.Attempt)
 	j.memory.retreated = j.now
 	spec := *j.have.service.PreviousSpec
 	spec.Mode = j.have.service.Spec.Mode // fewer only when it is safe: see size
+	spec.UpdateConfig = updateConfig(swarm.UpdateOrderStartFirst)
 	return c.engine.UpdateService(ctx, *j.have.service, spec, c.auth(j.app))
 }
 
