@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/changes"
@@ -68,6 +70,8 @@ type appInfo struct {
 	lain.App
 	URLs    []string      `json:"urls"`
 	Release *lain.Release `json:"release,omitempty"`
+
+	Crashing map[lain.ProcName]*lain.Crashing `json:"crashing,omitempty"`
 }
 
 func info(c *call) error {
@@ -86,7 +90,17 @@ func info(c *call) error {
 			out.URLs = append(out.URLs, c.URL(route))
 		}
 	}
-	return c.answer(out, func(w io.Writer) { writeInfo(w, out) })
+	procs, err := c.procsSeen()
+	if err != nil {
+		return err
+	}
+	out.Crashing = crashes(procs)
+	return c.answer(out, func(w io.Writer) {
+		writeInfo(w, out)
+		for _, p := range slices.Sorted(maps.Keys(out.Crashing)) {
+			fmt.Fprintln(w, crashLine(app.Name, p, *out.Crashing[p], c.Now()))
+		}
+	})
 }
 
 func writeInfo(w io.Writer, a appInfo) {
@@ -118,13 +132,9 @@ func ps(c *call) error {
 	if _, err := c.theApp(); err != nil {
 		return err
 	}
-	items, _, err := c.API.seen.List(c, string(c.app)+"/")
+	procs, err := c.procsSeen()
 	if err != nil {
 		return err
-	}
-	procs := make([]lain.ProcSeen, 0, len(items))
-	for _, i := range items {
-		procs = append(procs, i.Value)
 	}
 	if procs, err = c.withOneshots(procs); err != nil {
 		return err
@@ -140,6 +150,11 @@ func ps(c *call) error {
 				}
 			}
 		})
+		for _, p := range procs {
+			if p.Crashing != nil {
+				fmt.Fprintln(w, crashLine(c.app, p.Proc, *p.Crashing, c.Now()))
+			}
+		}
 	})
 }
 

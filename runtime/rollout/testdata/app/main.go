@@ -1,7 +1,8 @@
 // Command app is the program that the tests of the rollout run in containers. MODE says how it behaves:
 // "ok" serves, "deaf" never listens, "sick" answers 500, "exit" ends with code 3, "oom" eats its memory,
 // "idle" only waits, "done" ends well, "once" fails as long as the address in GATE answers 503, "flash" ends with
-// code 5 shortly after it was first called healthy. One that serves can be told to fall sick, and to recover.
+// code 5 shortly after it was first called healthy. One that serves can be told to fall sick, to recover, and to end
+// with code 6.
 package main
 
 import (
@@ -78,6 +79,9 @@ func serve() {
 	}
 	http.HandleFunc("/fall-sick", become(true))
 	http.HandleFunc("/recover", become(false))
+	http.HandleFunc("/end", func(http.ResponseWriter, *http.Request) {
+		time.AfterFunc(50*time.Millisecond, func() { os.Exit(6) })
+	})
 	http.HandleFunc("/asked", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, asked.Load()) })
 	http.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
 		defer asked.Add(1)
