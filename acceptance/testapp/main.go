@@ -52,6 +52,12 @@ func run(ctx context.Context, o options) (int, error) {
 	fmt.Printf("testapp %s starts\n", o.version)
 	printFiles(os.Stdout, o.show)
 	printLines(os.Stdout, o.lines)
+	if o.needs != "" {
+		if err := ask(ctx, o.needs, "start"); err != nil {
+			return needGone, fmt.Errorf("cannot start: %w", err)
+		}
+		go keepAsking(ctx, o.needs)
+	}
 	switch {
 	case o.crash:
 		fmt.Fprintln(os.Stderr, "testapp: crashing as told")

@@ -21,6 +21,7 @@ type options struct {
 	delay      time.Duration // before listening
 	lines      int           // to print before anything else
 	worker     bool          // no server: print a tick each second
+	needs      string        // URL that has to answer 200, at the start and all the time; "": none
 	show       []string      // files to print before anything else
 }
 
@@ -39,6 +40,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.BoolVar(&o.wrongPort, "wrong-port", false, "listen on $PORT+1")
 	f.DurationVar(&o.delay, "delay", 0, "wait before listening")
 	f.IntVar(&o.lines, "lines", 0, "print so many lines first")
+	f.StringVar(&o.needs, "needs", "", "exit 4 as soon as this URL does not answer 200; it is asked with ?at=start, then with ?at=work")
 	f.BoolVar(&o.worker, "worker", false, "serve nothing, print a tick each second")
 	f.Func("print-file", "print this file first, as a program does that is careless with its secrets (may be repeated)", func(path string) error {
 		o.show = append(o.show, path)

@@ -105,6 +105,23 @@ func TestUnhealthy(t *testing.T) {
 	}
 }
 
+func TestNeeds(t *testing.T) {
+	addr, stop := start(t, options{})
+	base := "http://" + addr + "/healthz"
+	if err := ask(t.Context(), base, "start"); err != nil {
+		t.Error(err)
+	}
+	if code, err := run(t.Context(), options{needs: base + "/nowhere"}); code != needGone || err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("a need that answers 404: %d, %v", code, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := run(t.Context(), options{needs: base}); code != needGone || err == nil {
+		t.Errorf("a need that is gone: %d, %v", code, err)
+	}
+}
+
 func TestSick(t *testing.T) {
 	addr, _ := start(t, options{version: "v1"})
 	ask := func(path string, want int) string {
