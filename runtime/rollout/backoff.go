@@ -85,17 +85,17 @@ type pause string
 const (
 	atWork  pause = "at work" // one runs, or nothing is wanted
 	rising  pause = "rising"  // one is on its way up
-	waiting pause = "waiting" // all wait for the end of the delay
+	waiting pause = "waiting" // all wait to be started, or were just now and cannot have settled
 )
 
-func (h have) pause() pause {
+func (h have) pause(now time.Time) pause {
 	p := atWork
 	for _, t := range h.tasks {
 		switch {
 		case running(t):
 			return atWork
 		case !wanted(t):
-		case t.DesiredState == swarm.TaskStateRunning: // also one that has just ended: its successor is about to be made
+		case alive(t) && now.Sub(t.Status.Timestamp) > settling:
 			p = rising
 		case p == atWork:
 			p = waiting
@@ -108,7 +108,7 @@ func (h have) pause() pause {
 // nothing that runs, and nothing that is on its way up unless one always is, as with several that start slowly.
 // since is when another delay was found to be wanted.
 func (h have) due(delay time.Duration, since, now time.Time, limit time.Duration) bool {
-	switch h.pause() {
+	switch h.pause(now) {
 	case waiting:
 		return h.delay() != delay
 	case rising:

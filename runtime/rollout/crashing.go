@@ -25,7 +25,7 @@ func (c *Controller) lookAtCrashes(ctx context.Context, j *job) {
 	}
 	c.tellCrashes(j, was)
 	switch {
-	case j.have.delay() == j.delay():
+	case j.have.delay() == j.delay(), j.have.pause(j.now) == atWork:
 		j.memory.unpaced = time.Time{}
 	case j.memory.unpaced.IsZero():
 		j.memory.unpaced = j.now
@@ -50,7 +50,7 @@ func (j *job) paceDue() bool {
 
 // paceSoon reports whether that waits for a container that is on its way up, which may end at any moment.
 func (j *job) paceSoon() bool {
-	return j.settled() && j.have.delay() != j.delay() && j.have.pause() != atWork
+	return j.settled() && j.have.delay() != j.delay() && j.have.pause(j.now) != atWork
 }
 
 // pace gives the service the delay. Nothing that runs is replaced for it: see due.

@@ -46,7 +46,7 @@ type memory struct {
 	away      bool         // the engine was, at the last look
 	failures  []swarm.Task // of this attempt so far, at most mostFailures: the engine forgets them
 	well      time.Time    // ends up to then are no crashes: it had its verdict, or an instance had run well
-	unpaced   time.Time    // since when another delay is wanted than the service has; zero: none is
+	unpaced   time.Time    // since when none runs and another delay is wanted than the service has; zero: neither
 }
 
 // decide is the next action for a proc that is wanted. gaveUp: this attempt has failed.
