@@ -4,7 +4,6 @@ package rollout
 
 import (
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -154,14 +153,22 @@ func TestEngine_WhoHasRunWellIsStartedAgainAtOnce(t *testing.T) {
 	g, _ := b.crashLoop(instances(1))
 	g.set(false)
 	b.until("it crashes no more", patience, func() bool { return b.crashing() == nil && len(b.addresses()) == 1 })
-	before := b.tasks()
+	before := b.only().Task
 	begin := time.Now()
 	b.endAll()
-	b.until("another one serves", patience, func() bool {
-		return !slices.Equal(b.tasks(), before) && len(b.addresses()) == 1 && b.states() == "running"
-	})
+	b.until("another one serves", patience, func() bool { now := b.only(); return now.Task != before && now.Address != "" })
 	t.Logf("another one serves after %s", time.Since(begin).Round(10*time.Millisecond))
 	if d := b.delay(); d != delays[0] || b.crashing() != nil {
 		t.Errorf("the delay is %s, crashing %+v", d, b.crashing())
 	}
+}
+
+// only is the newest instance of a proc that wants one.
+func (b *bench) only() lain.InstanceSeen {
+	item, err := b.seen.Get(b.t.Context(), lain.ProcKey(b.app, "web"))
+	ok(b.t, err)
+	if len(item.Value.Instances) == 0 {
+		return lain.InstanceSeen{}
+	}
+	return item.Value.Instances[0]
 }
