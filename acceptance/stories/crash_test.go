@@ -15,6 +15,9 @@ import (
 	"lain.internal/lain/acceptance/town"
 )
 
+// loopTime is how long some containers may take that fail one behind the other, on a machine that is busy with others.
+const loopTime = 12 * time.Minute
+
 // need is what an application cannot do without: a service outside the cluster, which can go and come back.
 type need struct {
 	url    string
@@ -101,13 +104,13 @@ func TestACrashLoopBacksOffAndIsOverByItself(t *testing.T) {
 	}
 
 	need.goes()
-	app.Eventually("ps says that it crashes", 4*time.Minute, func() error {
+	app.Eventually("ps says that it crashes", loopTime, func() error {
 		if c := crashingOf(t, tw, app); c == nil || c.Delay < 30*time.Second {
 			return fmt.Errorf("it says %+v", c)
 		}
 		return nil
 	})
-	app.Eventually("tries are far apart", 4*time.Minute, func() error {
+	app.Eventually("tries are far apart", loopTime, func() error {
 		for _, gap := range need.gaps() {
 			if gap > 10*time.Second {
 				return nil
@@ -142,7 +145,7 @@ func TestACrashLoopBacksOffAndIsOverByItself(t *testing.T) {
 func servesByItself(t *testing.T, tw *town.Town, app *town.App, version string) {
 	t.Helper()
 	begin := time.Now()
-	app.Eventually("it serves again", 4*time.Minute, func() error {
+	app.Eventually("it serves again", loopTime, func() error {
 		got, err := app.Version()
 		if err == nil && got != version {
 			err = fmt.Errorf("it answers %q", got)
@@ -150,7 +153,7 @@ func servesByItself(t *testing.T, tw *town.Town, app *town.App, version string) 
 		return err
 	})
 	t.Logf("it serves again after %s", time.Since(begin).Round(time.Second))
-	app.Eventually("ps says nothing any more", 4*time.Minute, func() error {
+	app.Eventually("ps says nothing any more", loopTime, func() error {
 		if c := crashingOf(t, tw, app); c != nil {
 			return fmt.Errorf("it says %+v", *c)
 		}

@@ -83,7 +83,7 @@ func (b *bench) crashLoop(change ...func(*lain.ProcSpec)) (*gate, lain.ProcWant)
 	g.set(true)
 	b.endAll()
 	begin := time.Now()
-	b.until("the longest delay", patience, func() bool { return b.delay() == delays[2] })
+	b.until("the longest delay", 3*patience, func() bool { return b.delay() == delays[2] })
 	gap, tries := g.longest()
 	b.t.Logf("after %s and %d tries, the longest gap %s: %+v", time.Since(begin).Round(time.Second), tries, gap.Round(time.Millisecond), b.crashing())
 	return g, w
@@ -100,7 +100,7 @@ func TestEngine_ACrashLoopIsPacedAndCostsNothingThatRuns(t *testing.T) {
 	}
 	b.stop()
 	b.run()
-	b.until("the new server counts on", patience, func() bool {
+	b.until("the new server counts on", 3*patience, func() bool {
 		now := b.crashing()
 		return now != nil && now.Times >= c.Times+2 && now.Since.Equal(c.Since)
 	})
