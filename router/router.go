@@ -101,6 +101,7 @@ func New(o Options) *Router {
 		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
 		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
 		seen:      state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
+		logs:      usualRotation,
 		bad:       map[string]grudge{}, unseen: map[string]sample{}, ask: make(chan chan error)}
 	r.certs = r.newKeeper()
 	return r
