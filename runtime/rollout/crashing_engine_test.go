@@ -147,6 +147,40 @@ func (b *bench) want(w lain.ProcWant) {
 	ok(b.t, err)
 }
 
+// The same without the crashes: instances that were made with the longest delay run, and a wish for more of them comes.
+func TestEngine_AWishKeepsTheDelayOfWhatRuns(t *testing.T) {
+	b := start(t)
+	w := b.wish(1, "ok")
+	b.serves()
+	b.stop()
+	s, err := b.engine.Service(t.Context(), b.app, "web")
+	ok(t, err)
+	ok(t, b.engine.UpdateService(t.Context(), s, paced(s.Spec, delays[2]), ""))
+	b.until("all run with the longest delay", patience, func() bool {
+		tasks, err := b.engine.Tasks(t.Context(), b.app, "web")
+		ok(t, err)
+		n := 0
+		for _, t := range tasks {
+			if ready(t) && delayOf(t.Spec) == delays[2] {
+				n++
+			}
+		}
+		return n == 2 && len(b.tasks()) == 2
+	})
+	b.run()
+	b.until("two endpoints", patience, func() bool { return len(b.addresses()) == 2 })
+	guard := b.guard()
+	w.Spec.Instances, w.Attempt = 3, b.next()
+	b.want(w)
+	b.serves()
+	if guard.stop(); len(guard.lost) > 0 {
+		t.Error(guard.lost)
+	}
+	if spec := b.spec(); delayOf(spec.TaskTemplate) != delays[2] || spec.UpdateConfig.Order != swarm.UpdateOrderStartFirst {
+		t.Errorf("the service: delay %s, %s", b.delay(), spec.UpdateConfig.Order)
+	}
+}
+
 // Once an instance has run well the first delay is back, although the instance itself was made with the last one.
 func TestEngine_WhoHasRunWellIsStartedAgainAtOnce(t *testing.T) {
 	b := start(t)
