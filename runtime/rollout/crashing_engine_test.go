@@ -152,6 +152,8 @@ func TestEngine_AWishKeepsTheDelayOfWhatRuns(t *testing.T) {
 	b := start(t)
 	w := b.wish(1, "ok")
 	b.serves()
+	b.until("two endpoints", patience, func() bool { return len(b.addresses()) == 2 })
+	before := b.addresses()
 	b.stop()
 	s, err := b.engine.Service(t.Context(), b.app, "web")
 	ok(t, err)
@@ -168,7 +170,7 @@ func TestEngine_AWishKeepsTheDelayOfWhatRuns(t *testing.T) {
 		return n == 2 && len(b.tasks()) == 2
 	})
 	b.run()
-	b.until("two endpoints", patience, func() bool { return len(b.addresses()) == 2 })
+	b.until("two other endpoints", patience, func() bool { now := b.addresses(); return len(now) == 2 && now[0] != before[0] })
 	guard := b.guard()
 	w.Spec.Instances, w.Attempt = 3, b.next()
 	b.want(w)
