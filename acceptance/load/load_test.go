@@ -173,7 +173,7 @@ func TestLoad_BadAnswersAreLost(t *testing.T) {
 			_, _ = w.Write([]byte("v1"))
 		}, "read the body of an answer: connection closed"},
 		{"wrong proof", Options{PostEvery: 1, PostBytes: 10}, func(w http.ResponseWriter) { fmt.Fprintln(w, "abc 10") }, "POST: the body did not arrive as it was sent"},
-		{"no answer", Options{Timeout: 50 * time.Millisecond}, func(http.ResponseWriter) { time.Sleep(200 * time.Millisecond) }, "wait for an answer: timed out"},
+		{"no answer", Options{Timeout: 500 * time.Millisecond}, func(http.ResponseWriter) { time.Sleep(time.Second) }, "wait for an answer: timed out"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := server(t, func(w http.ResponseWriter, _ *http.Request) bool { c.answer(w); return true })
