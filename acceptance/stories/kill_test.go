@@ -54,6 +54,7 @@ type victim struct {
 	watch    *town.Watch
 	versions map[string]string // by commit
 	serving  string            // the commit
+	away     time.Duration     // from the server's end to its next start
 }
 
 func newVictim(t *testing.T) *victim {
@@ -148,6 +149,7 @@ func (v *victim) dieAt(point string) (what string, err error) {
 	if !died {
 		what += " (the point was not passed)"
 	}
+	time.Sleep(v.away)
 	if err := v.restart(nil); err != nil {
 		return what, fmt.Errorf("the next start: %w", err)
 	}
@@ -200,6 +202,14 @@ func (v *victim) judge(pushed string, code int) (what string, err error) {
 		return what, fmt.Errorf("%d requests were lost:\n%s", len(lost), strings.Join(lost[:min(5, len(lost))], "\n"))
 	}
 	return what, nil
+}
+
+// A server that dies when the engine has begun to stop what the router knows, before the router knows anything else,
+// may be away for a while: those who get requests are told of their end later than the engine means them to be.
+func TestAServerThatComesBackLateLosesNoRequest(t *testing.T) {
+	v := newVictim(t)
+	v.away = 3 * time.Second
+	v.dieAtEach(t, []string{"state.put.endpoints:before#1", "router.nginx.reload:before#1"})
 }
 
 // The same for the push that makes an application: either nothing serves and main names nothing, or both are

@@ -1,6 +1,7 @@
 // Command lain-helper is the one static program that Lain puts into every container, read-only, as
 // /lain/helper. It starts the application's command (package start) and asks it whether it is well
-// (package probe); it serves nobody and stays in memory only while it does one of the two, or waits for the end of a oneshot's command.
+// (package probe); it answers nobody. It stays beside a command that gets requests, to hold the signal to end back for a
+// moment, and beside that of a oneshot; of all others nothing stays in memory.
 //
 // Build it with CGO_ENABLED=0 and -ldflags "-s -w": about 2 MB, and running within two milliseconds.
 package main
@@ -17,6 +18,7 @@ import (
 const usage = `lain-helper starts the command of a container and asks it whether it is well.
 
   helper run [--config FILE] -- COMMAND [ARGUMENT...]
+  helper serve HOLD [--config FILE] -- COMMAND [ARGUMENT...]
   helper once [--config FILE] -- COMMAND [ARGUMENT...]
   helper probe (--http URL | --tcp HOST:PORT | --exec) [--timeout 3s] [--interval 5s] [--state FILE] [-- COMMAND...]
 `
@@ -37,6 +39,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch args[0] {
 	case "run":
 		return start.Main(args[1:], stderr)
+	case "serve":
+		return start.Serve(args[1:], probe.Well, stderr)
 	case "once":
 		return start.Once(args[1:], stderr)
 	case "probe":

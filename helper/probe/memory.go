@@ -39,6 +39,12 @@ func (m segments) remember(well bool) {
 	m.well.make()
 }
 
+// Well reports whether the last probe of this container succeeded, as far as its memory tells.
+func Well() bool {
+	m := newMemory(DefaultState)
+	return m.succeeded() && !m.failing()
+}
+
 // fallback asks both, and makes the second only where the first cannot be made.
 type fallback struct {
 	first  segment

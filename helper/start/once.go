@@ -19,30 +19,25 @@ var (
 func Once(args []string, stderr io.Writer) int {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, forwarded...)
-	pid, err := syscall.ForkExec("/proc/self/exe", append([]string{"helper", "run"}, args...),
-		&syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, 1, 2}})
+	pid, ended, err := child(args)
 	if err != nil {
-		_, _ = io.WriteString(stderr, "lain: cannot start a process: "+err.Error()+"\n")
-		return ExitCannot
+		return cannot(ExitCannot, err, stderr)
 	}
-	ended := make(chan int, 1)
-	go func() { ended <- wait(pid) }()
 	told := 0
 	for {
 		select {
 		case s := <-signals:
-			told = hand(pid, s, told)
+			hand(pid, s)
+			told = first(told, s)
 		case code := <-ended:
 			return outcome(code, told, signals)
 		}
 	}
 }
 
-// hand gives a signal to the child, and remembers the first that told it to stop.
-func hand(pid int, s os.Signal, told int) int {
-	n, _ := s.(syscall.Signal)
-	_ = syscall.Kill(pid, n) // it may have ended just now
-	if told == 0 && stopping[s] {
+// first remembers the first signal that told the child to stop.
+func first(told int, s os.Signal) int {
+	if n, ok := s.(syscall.Signal); ok && told == 0 && stopping[s] {
 		return int(n)
 	}
 	return told
@@ -51,9 +46,7 @@ func hand(pid int, s os.Signal, told int) int {
 // outcome is the exit code, where a signal may have come in the moment of the end.
 func outcome(code, told int, signals <-chan os.Signal) int {
 	for told == 0 && len(signals) > 0 {
-		if s, ok := (<-signals).(syscall.Signal); ok && stopping[s] {
-			told = int(s)
-		}
+		told = first(told, <-signals)
 	}
 	if code == 0 && told != 0 {
 		return 128 + told

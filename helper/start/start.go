@@ -9,7 +9,8 @@
 // memory, so that they are in no argument and in nothing that the engine shows. A file that is not there or
 // not whole starts nothing.
 //
-// A command that has to do all it was started for is run by Once instead, which stays and waits for its end.
+// A command that has to do all it was started for is run by Once instead, and one that gets requests by Serve: both
+// stay and wait for its end.
 //
 // Nothing else is changed: environment, working directory, user, signals and limits pass through. It
 // links neither fmt nor os/exec, to stay small.

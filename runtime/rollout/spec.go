@@ -36,6 +36,7 @@ const (
 	defaultKillTimeout = 10 * time.Second
 	defaultDeadline    = 60 * time.Second
 	pidsLimit          = 2048
+	holdFor            = 5 * time.Second        // from the engine's signal to the application's, for those that get requests
 	probeEvery         = 500 * time.Millisecond // until the first success; then the helper slows it down
 	probeTimeout       = 3 * time.Second
 	probeRetries       = 3
@@ -108,7 +109,7 @@ func taskSpec(want lain.ProcWant, s surroundings) swarm.TaskSpec {
 }
 
 func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
-	grace, init := orDefault(want.Spec.KillTimeout, defaultKillTimeout), true
+	grace, init := stopGrace(want.Spec), true
 	return &swarm.ContainerSpec{
 		Image:           s.image,
 		Labels:          maps.Clone(s.labels),
@@ -128,13 +129,30 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 	}
 }
 
-// helperArgs have the helper start argv, with the config values where there are any.
+// stopGrace is from the engine's signal to the kill. What the helper holds back does not count against the application.
+func stopGrace(p lain.ProcSpec) time.Duration {
+	grace := orDefault(p.KillTimeout, defaultKillTimeout)
+	if p.Port > 0 {
+		grace += holdFor
+	}
+	return grace
+}
+
+// helperArgs have the helper start argv, with the config values where there are any. Of what gets requests the helper
+// holds the signal to end back: a server that is killed in a rollout has so long to come back and tell the router.
 func helperArgs(p lain.ProcSpec, argv []string) []string {
 	args := []string{"run"}
-	if p.Config != nil {
-		args = append(args, "--config", string(lain.ConfigPath))
+	if p.Port > 0 {
+		args = []string{"serve", holdFor.String()}
 	}
-	return slices.Concat(args, []string{"--"}, argv)
+	return slices.Concat(args, configArgs(p), []string{"--"}, argv)
+}
+
+func configArgs(p lain.ProcSpec) []string {
+	if p.Config == nil {
+		return nil
+	}
+	return []string{"--config", string(lain.ConfigPath)}
 }
 
 // limits are those of one instance. LAIN's CPU level is in eighths of half a node.
