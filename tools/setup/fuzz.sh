@@ -14,13 +14,24 @@ heavy() { go list -deps -test "$1" | grep -qE "^($HEAVY)"; }
 
 targets() { grep -hoE '^func Fuzz[A-Za-z0-9_]*' "$1"/*_test.go | sed 's/^func //'; }
 
+# one PACKAGE TARGET: Go now and then calls it a failure that the time was over in the middle of a call, and then names
+# no input (golang/go#75804). A find is a failure that names one.
+one() {
+  local said code=0
+  said=$(mktemp)
+  go test -run '^$' -fuzz "^$2\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 5s "$1" 2>&1 | tee "$said" || code=1
+  if [ "$code" != 0 ] && grep -qE '^ +context deadline exceeded$' "$said" && ! grep -qE 'Failing input|panic:|^ +[a-z_]+_test\.go:' "$said"; then code=0; fi
+  rm -f "$said"
+  return "$code"
+}
+
 failed=() ran=0 began=$SECONDS
 for package in $(packages); do
   if [ "${1:-}" = light ] && heavy "$package"; then echo "left to make fuzz: $package"; continue; fi
   for target in $(targets "$package"); do
     echo "--- $package $target"
     ran=$((ran + 1))
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 5s "$package" || failed+=("$package $target")
+    one "$package" "$target" || failed+=("$package $target")
   done
 done
 echo "fuzz: $ran targets, $FUZZTIME each, in $((SECONDS - began)) s"
