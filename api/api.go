@@ -128,7 +128,7 @@ func (a *API) table() []verb {
 		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
 			action: access.DeleteApp, run: destroy,
 			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
-	}, changeVerbs(), secretVerbs(), configVerbs())
+	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs())
 }
 
 func number(what string, n int) func(*pflag.FlagSet) {
@@ -139,6 +139,6 @@ func logFlags(f *pflag.FlagSet) {
 	f.BoolP("follow", "f", false, "go on as lines come")
 	f.StringP("proc", "p", "", "of one proc only")
 	f.IntP("number", "n", 100, "how many of the newest lines; 0: all")
-	f.Duration("since", 0, "only lines of the last 10m, 2h, ...")
+	f.String("since", "", sinceUsage)
 	f.String("run", "", "the log of a run instead, by its number (r-42)")
 }

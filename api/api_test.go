@@ -33,6 +33,7 @@ type far struct {
 	query     engine.LogQuery
 	store     *state.Store
 	repos     *repo.Store // made by the tests that need one
+	create    func()      // called while an application is made; nil: nothing
 }
 
 func (f *far) Get(context.Context, lain.AppName, int) (lain.Run, error) { return lain.Run{}, nil }
@@ -73,6 +74,9 @@ func (f *far) Open(ctx context.Context, app lain.AppName) (*repo.Repository, err
 }
 func (f *far) Cancel(context.Context, lain.AppName, int, string) error { return nil }
 func (f *far) Create(ctx context.Context, app lain.AppName, format string, by lain.Person) error {
+	if f.create != nil {
+		f.create()
+	}
 	_, err := state.Of[lain.App](f.store, lain.AppsPrefix).Create(ctx, string(app), lain.App{Name: app, ObjectFormat: format, By: by})
 	return err
 }
@@ -217,6 +221,10 @@ func TestVerbs(t *testing.T) {
 		{"ban hello v1 -m leaks", 0, "v1 of hello is banned"},
 		{"unban hello v1", 0, "may be released again"},
 		{"diff hello v8 v9", 66, "no release v8"},
+		{"logs hello --since never", 64, "is no time"},
+		{"activity", 0, "ban"},
+		{"activity hello", 0, "v9: hello has no release v9"},
+		{"activity other", 66, "no application other"},
 		{"rnus hello", 64, "Did you mean: runs"},
 		{"; rm -rf /", 64, "there is no verb"},
 	} {
@@ -245,7 +253,7 @@ func TestEveryVerbAnswersJSON(t *testing.T) {
 		switch v.args {
 		case "APP VERSION", "APP [VERSION]":
 			args = append(args, "hello", "v1")
-		case "APP", "APP [RUN]", "APP [PROC...]", "APP [PROC[=N|=yaml]...]":
+		case "APP", "[APP]", "APP [RUN]", "APP [PROC...]", "APP [PROC[=N|=yaml]...]":
 			args = append(args, "hello")
 		case "FINGERPRINT":
 			args = append(args, "SHA256:x")

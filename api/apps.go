@@ -23,14 +23,20 @@ func (c *call) theApp() (lain.App, error) {
 	return item.Value, err
 }
 
-func apps(c *call) error {
+// allApps reads every application.
+func (c *call) allApps() ([]lain.App, error) {
 	items, _, err := c.API.apps.List(c, "")
-	if err != nil {
-		return err
-	}
 	all := make([]lain.App, 0, len(items))
 	for _, i := range items {
 		all = append(all, i.Value)
+	}
+	return all, err
+}
+
+func apps(c *call) error {
+	all, err := c.allApps()
+	if err != nil {
+		return err
 	}
 	return c.answer(all, func(w io.Writer) {
 		if len(all) == 0 {
@@ -110,7 +116,7 @@ func writeInfo(w io.Writer, a appInfo) {
 	}
 	fmt.Fprintln(w)
 	if r := a.Release; r != nil {
-		fmt.Fprintf(w, "commit:  %s\nimage:   %s\nby:      %s, %s\n", r.Commit, r.Image, r.By, r.Created.Format("2006-01-02 15:04:05Z07:00"))
+		fmt.Fprintf(w, "commit:  %s\nimage:   %s\nby:      %s, %s\n", r.Commit, r.Image, r.By, stamp(r.Created))
 		for _, p := range r.Procs {
 			fmt.Fprintf(w, "proc:    %s (%s), %d x %d MiB", p.Name, p.Type, p.Instances, p.MemoryBytes>>20)
 			if p.Port > 0 {

@@ -124,8 +124,9 @@ func logs(c *call) error {
 	q := engine.LogQuery{App: c.app}
 	q.Follow, _ = c.flags.GetBool("follow")
 	q.Tail, _ = c.flags.GetInt("number")
-	if since, _ := c.flags.GetDuration("since"); since > 0 {
-		q.Since = c.Now().Add(-since)
+	var err error
+	if q.Since, err = c.since(); err != nil {
+		return err
 	}
 	if p, _ := c.flags.GetString("proc"); p != "" {
 		name, err := lain.ParseProcName(p)

@@ -102,13 +102,13 @@ func TestWhatIsShownLeavesATrace(t *testing.T) {
 	}
 	var verbs []string
 	for _, i := range items {
-		verbs = append(verbs, i.Value.Verb)
+		verbs = append(verbs, i.Value.Verb+" "+i.Value.Outcome)
 		if e := i.Value; e.Person != "alice" || e.App != "hello" || e.Key != "SHA256:x" || !strings.Contains(e.From, "10.0.0.2") || e.At.IsZero() {
 			t.Errorf("%+v", e)
 		}
 	}
 	slices.Sort(verbs)
-	if !slices.Equal(verbs, []string{"config get", "secret get"}) {
+	if !slices.Equal(verbs, []string{"config get shown", "config set done", "secret get shown", "secret put done"}) {
 		t.Errorf("noted: %q", verbs)
 	}
 }

@@ -43,6 +43,9 @@ func age(now, then time.Time) string {
 	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
+// stamp is a time with its day and zone.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05Z07:00") }
+
 func dash(s string) string {
 	if s == "" {
 		return "-"

@@ -112,10 +112,7 @@ func (a *API) do(ctx context.Context, s gitserver.Session, args []string) error 
 	if err := c.bind(v); err != nil {
 		return err
 	}
-	if err := a.Rights.Can(ctx, s.Person, v.action, c.app); err != nil {
-		return err
-	}
-	return v.run(c)
+	return c.kept(v)
 }
 
 // newFlags are the verb's own flags and those that every verb has.

@@ -52,6 +52,7 @@ var Table = []Verb{
 	{Name: "config unset", App: true},
 	{Name: "config history", App: true},
 	{Name: "config rollback", App: true},
+	{Name: "activity"},
 }
 
 // Find splits words into a verb and what follows it; the longest name wins, as on the server.
