@@ -36,6 +36,11 @@ type Logs interface {
 	Logs(context.Context, engine.LogQuery, func(engine.LogLine) error) error
 }
 
+// Machine is the engine, as far as it says what it has and what is used of it.
+type Machine interface {
+	TaskMemory(context.Context, lain.AppName) (map[string]engine.Memory, error) // by the id of the task
+}
+
 // Rights says who may do what.
 type Rights interface {
 	Can(context.Context, lain.Person, access.Action, lain.AppName) error
@@ -57,6 +62,7 @@ type API struct {
 	Vault    *vaultbridge.Bridge
 	Apps     Apps
 	Logs     Logs
+	Machine  Machine
 	Rights   Rights
 	Keys     Keys
 	URL      func(lain.Route) string
@@ -105,7 +111,8 @@ func (a *API) table() []verb {
 			flags: func(f *pflag.FlagSet) { f.String("object-format", "sha1", "of its git repository: sha1 or sha256") }},
 		{name: "info", args: "APP", summary: "one application: what serves, where, by whom", example: "info hello",
 			action: access.Read, run: info},
-		{name: "ps", args: "APP", summary: "its instances and their state", example: "ps hello",
+		{name: "ps", args: "APP", summary: "its instances: state, age, memory and restarts", example: "ps hello",
+			detail: "MEMORY is what an instance uses now, of its limit. RESTARTS counts since the proc was last rolled out.",
 			action: access.Read, run: ps},
 		{name: "releases", args: "APP", summary: "its releases, the newest first", example: "releases hello -n 5",
 			action: access.Read, run: releases, flags: number("how many", 20)},
@@ -138,6 +145,7 @@ func number(what string, n int) func(*pflag.FlagSet) {
 func logFlags(f *pflag.FlagSet) {
 	f.BoolP("follow", "f", false, "go on as lines come")
 	f.StringP("proc", "p", "", "of one proc only")
+	f.StringP("instance", "i", "", "of one instance only, as ps names it (web.1)")
 	f.IntP("number", "n", 100, "how many of the newest lines; 0: all")
 	f.String("since", "", sinceUsage)
 	f.String("run", "", "the log of a run instead, by its number (r-42)")

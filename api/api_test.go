@@ -33,7 +33,9 @@ type far struct {
 	query     engine.LogQuery
 	store     *state.Store
 	repos     *repo.Store // made by the tests that need one
-	create    func()      // called while an application is made; nil: nothing
+	memory    map[string]engine.Memory
+	away      error  // what the engine answers instead
+	create    func() // called while an application is made; nil: nothing
 }
 
 func (f *far) Get(context.Context, lain.AppName, int) (lain.Run, error) { return lain.Run{}, nil }
@@ -93,6 +95,9 @@ func (f *far) Logs(_ context.Context, q engine.LogQuery, fn func(engine.LogLine)
 	f.query = q
 	return fn(engine.LogLine{Proc: "web", Instance: 1, Text: "hi\x1b[2J"})
 }
+func (f *far) TaskMemory(context.Context, lain.AppName) (map[string]engine.Memory, error) {
+	return f.memory, f.away
+}
 func (f *far) Can(_ context.Context, _ lain.Person, a access.Action, _ lain.AppName) error {
 	if a == f.denied {
 		return fault.New(fault.Denied, "no")
@@ -121,7 +126,7 @@ func newRig(t *testing.T) *rig {
 	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 2), lain.Run{App: "hello", Number: 2, State: lain.RunFailed, Reason: "build failed"})
 	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
 		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
-	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
+	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Machine: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
 		HostKeys: func() []string { return []string{"SHA256:k"} }, SSHPort: 2222, Cluster: "test", Version: "1", Logger: slog.New(slog.DiscardHandler),
 		Now: time.Now, Draining: t.Context()})}
 }
@@ -193,6 +198,10 @@ func TestVerbs(t *testing.T) {
 		{"runs cancel hello 1", 0, "r-1 is done"},
 		{"logs hello -p web", 0, "web.1: hi"},
 		{"logs hello -p WEB", 64, "not a proc name"},
+		{"logs hello -i WEB.1", 64, "not a proc name"},
+		{"logs hello -i web", 64, "See: ps hello"},
+		{"logs hello -i web.0", 64, "See: ps hello"},
+		{"logs hello -p web -i worker.1", 64, "See: ps hello"},
 		{"logs hello --nothing", 64, "unknown flag"},
 		{"keys list", 0, "SHA256:x"},
 		{"keys add bob", 0, "bob gets in"},
@@ -311,6 +320,18 @@ func TestLogsAsksForWhatWasSaid(t *testing.T) {
 	q := r.far.query
 	if !q.Follow || q.Proc != "web" || q.Tail != 7 || time.Since(q.Since).Round(time.Minute) != 10*time.Minute {
 		t.Errorf("%+v", q)
+	}
+}
+
+func TestLogsOfAnInstance(t *testing.T) {
+	r := newRig(t)
+	r.do("logs", "hello", "-i", "web.2")
+	if q := r.far.query; q.Proc != "web" || q.Instance != 2 {
+		t.Errorf("%+v", q)
+	}
+	_, out, _ := r.do("logs", "hello", "--json")
+	if want := `"proc":"web","instance":1,"stream":"stdout","message":"hi\u001b[2J"}` + "\n"; !strings.HasSuffix(out, want) || !strings.HasPrefix(out, `{"time":"`) {
+		t.Errorf("%s", out)
 	}
 }
 

@@ -134,36 +134,6 @@ func writeInfo(w io.Writer, a appInfo) {
 	fmt.Fprintf(w, "remote:  git remote add lain lain:%s\n", a.Name)
 }
 
-func ps(c *call) error {
-	if _, err := c.theApp(); err != nil {
-		return err
-	}
-	procs, err := c.procsSeen()
-	if err != nil {
-		return err
-	}
-	if procs, err = c.withOneshots(procs); err != nil {
-		return err
-	}
-	return c.answer(procs, func(w io.Writer) {
-		rows(w, "INSTANCE RELEASE STATE AGE FAILED REASON", func(row func(...any)) {
-			for _, p := range procs {
-				for _, i := range p.Instances {
-					row(fmt.Sprintf("%s.%d", p.Proc, i.Number), version(i.Release), i.State, age(c.Now(), i.Since), i.Failed, dash(i.Reason))
-				}
-				if len(p.Instances) == 0 {
-					row(p.Proc, version(p.Release), p.State, age(c.Now(), p.At), 0, dash(p.Reason))
-				}
-			}
-		})
-		for _, p := range procs {
-			if p.Crashing != nil {
-				fmt.Fprintln(w, crashLine(c.app, p.Proc, *p.Crashing, c.Now()))
-			}
-		}
-	})
-}
-
 func releases(c *call) error {
 	app, err := c.theApp()
 	if err != nil {

@@ -69,6 +69,6 @@ func (a *API) usage(w io.Writer, v verb) {
 }
 
 // wrongArgument is a refusal of one argument.
-func wrongArgument(c *call, format string, args ...any) error {
+func wrongArgument(c *call, format string, args ...any) *fault.Fault {
 	return fault.New(fault.Invalid, format, args...).WithHint("See: help %s", c.flags.Name())
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"lain.internal/lain/engine"
 	"lain.internal/lain/lain"
@@ -128,16 +130,35 @@ func logs(c *call) error {
 	if q.Since, err = c.since(); err != nil {
 		return err
 	}
-	if p, _ := c.flags.GetString("proc"); p != "" {
-		name, err := lain.ParseProcName(p)
-		if err != nil {
-			return fault.New(fault.Invalid, "%w", err)
-		}
-		q.Proc = name
+	if q.Proc, q.Instance, err = c.whose(); err != nil {
+		return err
 	}
 	ctx, stop := c.watching()
 	defer stop()
 	return c.Logs.Logs(ctx, q, c.writeLine)
+}
+
+// whose reads --proc and --instance.
+func (c *call) whose() (lain.ProcName, int, error) {
+	proc, _ := c.flags.GetString("proc")
+	instance, _ := c.flags.GetString("instance")
+	number := 0
+	if instance != "" {
+		name, digits, _ := strings.Cut(instance, ".")
+		var err error
+		if number, err = strconv.Atoi(digits); err != nil || number < 1 || proc != "" && proc != name {
+			return "", 0, wrongArgument(c, "--instance %q is no instance: say it as ps does, web.1", instance).WithHint("See: ps %s", c.app)
+		}
+		proc = name
+	}
+	if proc == "" {
+		return "", 0, nil
+	}
+	name, err := lain.ParseProcName(proc)
+	if err != nil {
+		return "", 0, fault.New(fault.Invalid, "%w", err)
+	}
+	return name, number, nil
 }
 
 // watching is the context of a verb that only looks: it ends with the server as well, so that a follower
@@ -149,9 +170,22 @@ func (c *call) watching() (context.Context, func()) {
 	return ctx, func() { unhook(); cancel(nil) }
 }
 
+// logLine is a line of an instance in --json.
+type logLine struct {
+	Time     time.Time `json:"time"`
+	Proc     string    `json:"proc"`
+	Instance int       `json:"instance"` // 1..N; 0 when nobody knows any more
+	Stream   string    `json:"stream"`   // stdout or stderr
+	Message  string    `json:"message"`
+}
+
 func (c *call) writeLine(l engine.LogLine) error {
 	if c.json {
-		return json.NewEncoder(c.session.Stdout).Encode(l)
+		line := logLine{Time: l.At.UTC(), Proc: l.Proc, Instance: l.Instance, Stream: "stdout", Message: l.Text}
+		if l.Stderr {
+			line.Stream = "stderr"
+		}
+		return json.NewEncoder(c.session.Stdout).Encode(line)
 	}
 	_, err := fmt.Fprintf(c.session.Stdout, "%s %s.%d: %s\n", l.At.UTC().Format("2006-01-02T15:04:05.000Z"), l.Proc, l.Instance, report.Clean(l.Text))
 	return err

@@ -9,12 +9,12 @@ import (
 
 // LogLine is one line that an instance wrote.
 type LogLine struct {
-	At       time.Time `json:"at"`
-	Proc     string    `json:"proc"`
-	Instance int       `json:"instance"` // 1..N; 0 when the task is no longer known
-	Task     string    `json:"task"`
-	Stderr   bool      `json:"stderr"`
-	Text     string    `json:"text"` // without its newline; foreign bytes as they came
+	At       time.Time
+	Proc     string
+	Instance int // 1..N; 0 when the task is no longer known
+	Task     string
+	Stderr   bool
+	Text     string // without its newline; foreign bytes as they came
 }
 
 // taskDetail is the attribute by which the engine names the task of a line (daemon/cluster/services.go).

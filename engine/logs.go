@@ -20,11 +20,12 @@ import (
 
 // LogQuery says which lines are wanted.
 type LogQuery struct {
-	App    lain.AppName
-	Proc   lain.ProcName // "": all procs
-	Follow bool          // go on until the context ends
-	Tail   int           // so many of the newest lines of each instance; 0: all
-	Since  time.Time     // zero: from the first
+	App      lain.AppName
+	Proc     lain.ProcName // "": all procs
+	Instance int           // 0: all of them
+	Follow   bool          // go on until the context ends
+	Tail     int           // so many of the newest lines of each instance; 0: all
+	Since    time.Time     // zero: from the first
 }
 
 // Logs calls fn for each line that instances of an application wrote, wherever they run. Without Follow
@@ -137,6 +138,9 @@ func (e *Engine) serviceLogs(ctx context.Context, s swarm.Service, q LogQuery, f
 		return &lineWriter{line: func(raw string) error {
 			l := parseLine(raw)
 			l.Proc, l.Stderr, l.Instance = s.Spec.Labels[ProcLabel], stderr, slots.of(ctx, l.Task)
+			if q.Instance != 0 && q.Instance != l.Instance {
+				return nil
+			}
 			return fn(l)
 		}}
 	}
