@@ -12,6 +12,7 @@ import (
 	"lain.internal/lain/engine"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/report"
+	"lain.internal/lain/runtime/disk"
 	"lain.internal/lain/state"
 	"lain.internal/lain/vaultbridge"
 )
@@ -39,6 +40,8 @@ type Logs interface {
 // Machine is the engine, as far as it says what it has and what is used of it.
 type Machine interface {
 	TaskMemory(context.Context, lain.AppName) (map[string]engine.Memory, error) // by the id of the task
+	Nodes(context.Context) ([]engine.Node, error)
+	ForeignImages(context.Context) ([]engine.Image, error)
 }
 
 // Rights says who may do what.
@@ -55,17 +58,22 @@ type Keys interface {
 
 // API carries verbs out. All fields are needed.
 type API struct {
-	Store    *state.Store
-	Runs     Runs
-	Changes  Changes
-	Repos    Repos
-	Vault    *vaultbridge.Bridge
-	Apps     Apps
-	Logs     Logs
-	Machine  Machine
-	Rights   Rights
-	Keys     Keys
-	URL      func(lain.Route) string
+	Store   *state.Store
+	Runs    Runs
+	Changes Changes
+	Repos   Repos
+	Vault   *vaultbridge.Bridge
+	Apps    Apps
+	Logs    Logs
+	Machine Machine
+	Rights  Rights
+	Keys    Keys
+	URL     func(lain.Route) string
+
+	Certificate  func(host string) (until time.Time, ok bool) // false: none fits, or https is off
+	Disks        func() []disk.Usage
+	RegistryHost string // in the names of images that are no bases
+
 	HostKeys func() []string // fingerprints of the SSH host keys
 	SSHPort  int
 	Cluster  lain.Cluster
@@ -135,7 +143,7 @@ func (a *API) table() []verb {
 		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
 			action: access.DeleteApp, run: destroy,
 			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
-	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs())
+	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs(), placeVerbs(), machineVerbs())
 }
 
 func number(what string, n int) func(*pflag.FlagSet) {

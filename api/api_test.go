@@ -18,6 +18,7 @@ import (
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/report"
+	"lain.internal/lain/runtime/disk"
 	"lain.internal/lain/state"
 	"lain.internal/lain/state/statetest"
 )
@@ -34,6 +35,7 @@ type far struct {
 	store     *state.Store
 	repos     *repo.Store // made by the tests that need one
 	memory    map[string]engine.Memory
+	images    []engine.Image
 	away      error  // what the engine answers instead
 	create    func() // called while an application is made; nil: nothing
 }
@@ -98,6 +100,10 @@ func (f *far) Logs(_ context.Context, q engine.LogQuery, fn func(engine.LogLine)
 func (f *far) TaskMemory(context.Context, lain.AppName) (map[string]engine.Memory, error) {
 	return f.memory, f.away
 }
+func (f *far) Nodes(context.Context) ([]engine.Node, error) {
+	return []engine.Node{{Name: "n1", CPUs: 2_000_000_000, Memory: 4 << 30, Ready: true}, {Name: "n2", CPUs: 8_000_000_000, Memory: 64 << 30}}, f.away
+}
+func (f *far) ForeignImages(context.Context) ([]engine.Image, error) { return f.images, f.away }
 func (f *far) Can(_ context.Context, _ lain.Person, a access.Action, _ lain.AppName) error {
 	if a == f.denied {
 		return fault.New(fault.Denied, "no")
@@ -127,6 +133,10 @@ func newRig(t *testing.T) *rig {
 	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
 		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
 	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Machine: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
+		Certificate: func(h string) (time.Time, bool) { return time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC), h == "safe.test" }, RegistryHost: "127.0.0.1:5000",
+		Disks: func() []disk.Usage {
+			return []disk.Usage{{Name: "the server's disk", Path: "/srv", Free: 10 << 30, Total: 100 << 30, Reserve: 2 << 30}}
+		},
 		HostKeys: func() []string { return []string{"SHA256:k"} }, SSHPort: 2222, Cluster: "test", Version: "1", Logger: slog.New(slog.DiscardHandler),
 		Now: time.Now, Draining: t.Context()})}
 }
@@ -234,6 +244,12 @@ func TestVerbs(t *testing.T) {
 		{"activity", 0, "ban"},
 		{"activity hello", 0, "v9: hello has no release v9"},
 		{"activity other", 66, "no application other"},
+		{"open hello", 0, "http://hello.test/\n"},
+		{"open other", 66, "no application other"},
+		{"domains other", 66, "no application other"},
+		{"bases", 0, "None."},
+		{"capacity --memory much", 64, "no amount of memory"},
+		{"capacity --memory=", 64, "say how large"},
 		{"rnus hello", 64, "Did you mean: runs"},
 		{"; rm -rf /", 64, "there is no verb"},
 	} {

@@ -31,7 +31,6 @@ func TestMemoryIsWithoutIdleCache(t *testing.T) {
 // An engine that has no answer for one container does not hold up the others.
 func TestTaskMemoryIsBounded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	answered := make(chan struct{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1.41/containers/json", func(w http.ResponseWriter, _ *http.Request) {
 		io.WriteString(w, `[{"Id":"aa","Labels":{"com.docker.swarm.task.id":"t1"}},{"Id":"bb","Labels":{"com.docker.swarm.task.id":"t2"}},{"Id":"cc","Labels":{"com.docker.swarm.task.id":"t3"}}]`)

@@ -44,8 +44,14 @@ func (r *Router) httpsPort() int {
 
 // Fits tells whether a certificate of now fits the host, as far as the last look knows.
 func (r *Router) Fits(host string) bool {
-	_, ok := r.certs.Best(host, time.Now())
-	return r.secure() && ok
+	_, ok := r.Certificate(host)
+	return ok
+}
+
+// Certificate tells until when the certificate of now for the host is valid; false where none fits, or https is off.
+func (r *Router) Certificate(host string) (until time.Time, ok bool) {
+	best, ok := r.certs.Best(host, time.Now())
+	return best.NotAfter, r.secure() && ok
 }
 
 // Certified returns nil when https can be served for the host, or says in one sentence why not and what to put

@@ -263,7 +263,7 @@ func (s *server) startSSH(ctx context.Context) error {
 	draining, drain := context.WithCancelCause(context.Background())
 	s.onStop("followers", func(context.Context) error { drain(nil); return nil })
 	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Vault: s.vault, Apps: apps, Logs: s.engine, Machine: s.engine, Rights: s.access, Keys: s.access,
-		URL: s.url, HostKeys: func() []string { return s.git.HostKeys() }, SSHPort: sshPort, Cluster: s.cluster(),
+		URL: s.url, Certificate: s.router.Certificate, Disks: s.disk.Usage, RegistryHost: s.c.RegistryAddr, HostKeys: func() []string { return s.git.HostKeys() }, SSHPort: sshPort, Cluster: s.cluster(),
 		Version: version, Logger: s.log, Now: time.Now, Draining: draining})
 	s.loop("activity", verbs.KeepTrail)
 	s.git, err = gitserver.New(gitserver.Options{HostKeyDir: s.dataDir("ssh"), UID: s.c.GitUID, HookDir: s.dataDir("hooks"),

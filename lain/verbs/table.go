@@ -53,6 +53,10 @@ var Table = []Verb{
 	{Name: "config history", App: true},
 	{Name: "config rollback", App: true},
 	{Name: "activity"},
+	{Name: "open", App: true},
+	{Name: "domains", App: true},
+	{Name: "bases"},
+	{Name: "capacity"},
 }
 
 // Find splits words into a verb and what follows it; the longest name wins, as on the server.

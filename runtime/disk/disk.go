@@ -76,6 +76,26 @@ func (g *Guard) Room() error {
 	return nil
 }
 
+// Usage is how much there is on the disk of a place, in bytes.
+type Usage struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Free    int64  `json:"free_bytes"`
+	Total   int64  `json:"total_bytes"`
+	Reserve int64  `json:"reserve_bytes"` // with less than this free, nothing new is taken
+}
+
+// Usage tells of each place that can be looked at.
+func (g *Guard) Usage() []Usage {
+	all := []Usage{}
+	for _, place := range g.o.Places {
+		if free, total, err := g.stat(place.Path); err == nil {
+			all = append(all, Usage{Name: place.Name, Path: place.Path, Free: free, Total: total, Reserve: g.reserve(total)})
+		}
+	}
+	return all
+}
+
 // Refuse is Room for a push that is at the door: what it refuses is counted.
 //
 //	lain_disk_refusals_total
