@@ -45,7 +45,7 @@ var siblings = map[string]string{
 }
 
 // doors are the packages of rooms that the layer above may use beside the room's root.
-var doors = []string{"gitserver/repo", "builder/registry", "runtime/rollout", "runtime/network", "runtime/disk", "state/reconcile", "state/statetest",
+var doors = []string{"gitserver/repo", "builder/registry", "runtime/rollout", "runtime/network", "runtime/disk", "runtime/diary", "state/reconcile", "state/statetest",
 	"pipeline/plan", "gitserver/hook", "vaultbridge/local", "vaultbridge/vaulttest"}
 
 // poor are commands that must stay small: neither the store nor the engine is in them, not even by another's

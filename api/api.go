@@ -88,6 +88,7 @@ type API struct {
 	runs     state.Kind[lain.Run]
 	seen     state.Kind[lain.ProcSeen]
 	wants    state.Kind[lain.ProcWant]
+	diaries  state.Kind[lain.Diary]
 	trail    state.Kind[entry]
 }
 
@@ -98,6 +99,7 @@ func New(a API) *API {
 	a.runs = state.Of[lain.Run](a.Store, lain.RunsPrefix)
 	a.seen = state.Of[lain.ProcSeen](a.Store, lain.SeenPrefix)
 	a.wants = state.Of[lain.ProcWant](a.Store, lain.ProcsPrefix)
+	a.diaries = state.Of[lain.Diary](a.Store, lain.DiaryPrefix)
 	a.trail = state.Of[entry](a.Store, lain.AuditPrefix)
 	a.verbs = a.table()
 	return &a
@@ -143,7 +145,7 @@ func (a *API) table() []verb {
 		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
 			action: access.DeleteApp, run: destroy,
 			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
-	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs(), placeVerbs(), machineVerbs())
+	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs(), placeVerbs(), machineVerbs(), eventVerbs())
 }
 
 func number(what string, n int) func(*pflag.FlagSet) {

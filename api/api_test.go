@@ -128,7 +128,7 @@ func newRig(t *testing.T) *rig {
 	put(t, state.Of[lain.App](store, lain.AppsPrefix), "hello", lain.App{Name: "hello", DeployBranch: "main", Serving: 1, LastRelease: 1, LastRun: 2, By: "alice"})
 	put(t, state.Of[lain.Release](store, lain.ReleasesPrefix), lain.NumberKey("hello", 1), lain.Release{App: "hello", Number: 1, Status: lain.ReleaseServing,
 		Procs: []lain.ProcSpec{{Name: "web", Type: lain.Web, Instances: 2, Port: 80}}, Routes: []lain.Route{{Host: "hello.test", Path: "/", Proc: "web"}}})
-	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 1), lain.Run{App: "hello", Number: 1, State: lain.RunDone})
+	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 1), lain.Run{App: "hello", Number: 1, State: lain.RunDone, Release: 1})
 	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 2), lain.Run{App: "hello", Number: 2, State: lain.RunFailed, Reason: "build failed"})
 	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
 		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
@@ -250,6 +250,8 @@ func TestVerbs(t *testing.T) {
 		{"bases", 0, "None."},
 		{"capacity --memory much", 64, "no amount of memory"},
 		{"capacity --memory=", 64, "say how large"},
+		{"events hello", 0, "v1 serves"},
+		{"events other", 66, "no application other"},
 		{"rnus hello", 64, "Did you mean: runs"},
 		{"; rm -rf /", 64, "there is no verb"},
 	} {

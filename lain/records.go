@@ -25,6 +25,7 @@ const (
 	PeoplePrefix    = "people/"
 	KeysPrefix      = "keys/"
 	AuditPrefix     = "audit/"
+	DiaryPrefix     = "diary/"
 )
 
 // NumberKey is the key of a numbered record of an application: "hello/0000000012".

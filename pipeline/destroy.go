@@ -120,6 +120,9 @@ func (p *Pipeline) erase(ctx context.Context, app lain.AppName) error {
 	if err := os.RemoveAll(filepath.Join(p.o.LogDir, string(app))); err != nil {
 		return err
 	}
+	if _, err := p.kinds.diaries.Delete(ctx, string(app)); err != nil {
+		return err
+	}
 	_, err = p.kinds.apps.Delete(ctx, string(app))
 	return err
 }

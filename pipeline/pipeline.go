@@ -102,6 +102,7 @@ type kinds struct {
 	wants     state.Kind[lain.ProcWant]
 	seen      state.Kind[lain.ProcSeen]
 	ended     state.Kind[lain.ProcSeen] // of oneshot procs
+	diaries   state.Kind[lain.Diary]
 	routes    state.Kind[lain.AppRoutes]
 	hosts     state.Kind[lain.HostClaim]
 	builds    state.Kind[lain.Build]
@@ -137,6 +138,7 @@ func New(o Options) *Pipeline {
 		routes:    state.Of[lain.AppRoutes](o.Store, lain.RoutesPrefix),
 		hosts:     state.Of[lain.HostClaim](o.Store, lain.HostsPrefix),
 		builds:    state.Of[lain.Build](o.Store, lain.BuildsPrefix),
+		diaries:   state.Of[lain.Diary](o.Store, lain.DiaryPrefix),
 		endpoints: state.Of[lain.Endpoints](o.Store, lain.EndpointsPrefix),
 		routers:   state.Of[lain.RouterSeen](o.Store, lain.NodesPrefix),
 	}

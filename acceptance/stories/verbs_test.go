@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lain.internal/lain/acceptance/town"
 )
@@ -378,4 +379,93 @@ func TestDestroy_WaitsForNoRunButSaysSo(t *testing.T) {
 		t.Errorf("the push: exit %d\n%s", r.Code, r.All())
 	}
 	app.Truth(commit, "two")
+}
+
+// What a killed instance leaves: a restart in ps, two events with its exit code, and lines of its own in the logs.
+func TestDailyVerbs_OfAKilledInstance(t *testing.T) {
+	t.Parallel()
+	tw := shared(t)
+	app := tw.NewApp(t, "daily")
+	app.Manifest("", "  num_instances: 2", "  memory: 64m")
+	app.Commit("one")
+	app.MustPush()
+	type instance struct {
+		Number, Restarts   int
+		State              string
+		Memory_Bytes       int64
+		Memory_Limit_Bytes int64
+	}
+	ps := func() (all []instance) {
+		for _, p := range town.JSON[[]struct{ Instances []instance }](t, tw, "ps "+app.Name) {
+			all = append(all, p.Instances...)
+		}
+		return all
+	}
+	for _, i := range ps() {
+		if i.Memory_Bytes < 100<<10 || i.Memory_Bytes > 64<<20 || i.Memory_Limit_Bytes != 64<<20 || i.Restarts != 0 {
+			t.Errorf("ps says %+v", i)
+		}
+	}
+	follow := tw.BeginSSH(t, "events "+app.Name+" -f")
+	follow.Sees("web.2 of v1 started")
+	follow.Sees("v1 serves: r-1")
+	id, err := tw.Lab.Docker(t.Context(), "n1", "ps", "-q", "--filter", "label=lain.app="+app.Name, "--filter", "name=web.1")
+	if err != nil || id == "" {
+		t.Fatalf("no container of web.1: %v", err)
+	}
+	if out, err := tw.Lab.Docker(t.Context(), "n1", "kill", strings.TrimSpace(id)); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	follow.Sees("web.1 of v1 died: exit code 137")
+	app.Eventually("ps shows the restart", time.Minute, func() error {
+		for _, i := range ps() {
+			if i.Number == 1 && i.State == "running" && i.Restarts == 1 {
+				return nil
+			}
+		}
+		return fmt.Errorf("ps says %+v", ps())
+	})
+	follow.CtrlC()
+	follow.Wait()
+	tw.Verb(t, "restart "+app.Name+" web")
+	if out := tw.Verb(t, "activity "+app.Name); !strings.Contains(out, "push") || !strings.Contains(out, "restart") || strings.Contains(out, "begun") {
+		t.Errorf("activity says\n%s", out)
+	}
+	for line := range strings.Lines(tw.Verb(t, "logs "+app.Name+" -i web.2 --json")) {
+		var l struct {
+			Proc, Stream, Message string
+			Instance              int
+		}
+		if err := json.Unmarshal([]byte(line), &l); err != nil || l.Instance != 2 || l.Proc != "web" || l.Stream == "" {
+			t.Errorf("logs -i web.2: %v in %s", err, line)
+		}
+	}
+}
+
+func TestCapacityBasesAndDomains(t *testing.T) {
+	t.Parallel()
+	tw := shared(t)
+	app, _ := serving(t, "roomy")
+	type room struct {
+		Memory_Bytes, Memory_Limits_Bytes, Instance_Memory_Bytes int64
+		Fits                                                     int
+		Nodes                                                    []struct{ CPUs float64 }
+		Disks                                                    []struct{ Free_Bytes, Total_Bytes int64 }
+	}
+	r := town.JSON[room](t, tw, "capacity --memory 1m")
+	if len(r.Nodes) != 1 || r.Nodes[0].CPUs < 1 || r.Memory_Limits_Bytes == 0 || len(r.Disks) == 0 || r.Disks[0].Free_Bytes == 0 {
+		t.Errorf("capacity says %+v", r)
+	}
+	if want := max(0, (r.Memory_Bytes-r.Memory_Limits_Bytes)>>20); int64(r.Fits) != want {
+		t.Errorf("%d fit, want %d", r.Fits, want)
+	}
+	if out := tw.Verb(t, "bases"); !strings.Contains(out, "lain/testapp:1 ") || strings.Contains(out, app.Name) || strings.Contains(out, "lain.invalid") {
+		t.Errorf("bases says\n%s", out)
+	}
+	if out := tw.Verb(t, "open "+app.Name); out != "http://"+app.Host()+"/\n" {
+		t.Errorf("open says %q", out)
+	}
+	if out := tw.Verb(t, "domains "+app.Name); !strings.Contains(out, app.Host()) || !strings.Contains(out, "none") {
+		t.Errorf("domains says\n%s", out)
+	}
 }

@@ -26,6 +26,7 @@ import (
 	"lain.internal/lain/pipeline"
 	"lain.internal/lain/pipeline/plan"
 	"lain.internal/lain/router"
+	"lain.internal/lain/runtime/diary"
 	"lain.internal/lain/runtime/network"
 	"lain.internal/lain/runtime/rollout"
 	"lain.internal/lain/state"
@@ -153,6 +154,7 @@ func (s *server) startRollout(context.Context) error {
 		Secrets:      s.secrets, HelperPath: helper, Domain: s.c.Domain, Logger: s.log,
 	})
 	s.loop("rollout", c.Run)
+	s.loop("diary", diary.New(diary.Options{Store: s.store, Ends: s.engine, Logger: s.log.With("component", "diary"), Now: time.Now}).Run)
 	return nil
 }
 

@@ -57,6 +57,7 @@ var Table = []Verb{
 	{Name: "domains", App: true},
 	{Name: "bases"},
 	{Name: "capacity"},
+	{Name: "events", App: true},
 }
 
 // Find splits words into a verb and what follows it; the longest name wins, as on the server.
