@@ -71,10 +71,22 @@ func events(c *call) error {
 	})
 }
 
-// followEvents writes events and goes on with those that are new, a JSON object a line with --json.
+// followEvents writes events and goes on until the person leaves or the server stops.
 func (c *call) followEvents(since time.Time, n int) error {
 	ctx, stop := c.watching()
 	defer stop()
+	err := c.tellNew(ctx, since, n)
+	switch {
+	case c.Err() != nil: // the person has left
+		return nil
+	case err != nil:
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// tellNew writes the newest n events, and those that come until ctx ends; with --json an object a line.
+func (c *call) tellNew(ctx context.Context, since time.Time, n int) error {
 	app := string(c.app)
 	told := map[string]bool{} // a line that is counted further is another one
 	for range c.Store.Signal(ctx, lain.DiaryPrefix+app, lain.ReleasesPrefix+app+"/", lain.RunsPrefix+app+"/") {
@@ -90,10 +102,7 @@ func (c *call) followEvents(since time.Time, n int) error {
 		}
 		n = 0
 	}
-	if c.Err() != nil { // the person has left
-		return nil
-	}
-	return context.Cause(ctx)
+	return nil
 }
 
 // isNew remembers an event, and says whether it was not yet.
@@ -177,6 +186,14 @@ func ofInstance(l lain.DiaryLine) event {
 		ExitCode: l.ExitCode, OOM: l.OOM, Detail: l.Reason}
 }
 
+// reason is the detail without the engine's words for an exit code, which is told apart.
+func (e event) reason() string {
+	if e.ExitCode == nil {
+		return e.Detail
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(e.Detail, fmt.Sprintf("task: non-zero exit (%d)", *e.ExitCode)), ": ")
+}
+
 // eventLine is an event in one line: time, subject, what, and why.
 func eventLine(e event) string {
 	of := version(e.Release)
@@ -190,8 +207,8 @@ func eventLine(e event) string {
 	if e.ExitCode != nil {
 		why = append(why, fmt.Sprintf("exit code %d", *e.ExitCode))
 	}
-	if e.Detail != "" {
-		why = append(why, e.Detail)
+	if detail := e.reason(); detail != "" {
+		why = append(why, detail)
 	}
 	line := fmt.Sprintf("%s  %s %s", stamp(e.Time), of, e.What)
 	if len(why) > 0 {

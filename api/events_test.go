@@ -27,7 +27,7 @@ func eventsRig(t *testing.T) (*rig, func(minute int) time.Time) {
 	add(lain.Release{Number: 3, By: "bob", Why: lain.WhyReturn, From: 1, Created: at(11), Status: lain.ReleaseServing}, lain.Run{Number: 2, Release: 2, State: lain.RunFailed, Ended: at(13)})
 	code := 137
 	put(t, r.api.diaries, "hello", lain.Diary{App: "hello", Lines: []lain.DiaryLine{
-		{First: at(3), At: at(5), Times: 12, What: lain.Died, Proc: "web", Instance: 1, Release: 1, ExitCode: &code, OOM: true, Reason: "task: non-zero exit (137)"},
+		{First: at(3), At: at(5), Times: 12, What: lain.Died, Proc: "web", Instance: 1, Release: 1, ExitCode: &code, OOM: true, Reason: "task: non-zero exit (137): unhealthy container"},
 		{First: at(6), At: at(6), Times: 1, What: lain.Unwell, Proc: "web", Instance: 2, Release: 1},
 	}})
 	return r, at
@@ -37,7 +37,7 @@ func TestEventsTable(t *testing.T) {
 	r, _ := eventsRig(t)
 	want := `2026-01-01 10:01:00Z  v1 began: push by alice, r-1
 2026-01-01 10:02:00Z  v1 serves: r-1
-2026-01-01 10:05:00Z  web.1 of v1 died: out of memory, exit code 137, task: non-zero exit (137) (x12 since 10:03:00)
+2026-01-01 10:05:00Z  web.1 of v1 died: out of memory, exit code 137, unhealthy container (x12 since 10:03:00)
 2026-01-01 10:06:00Z  web.2 of v1 unwell
 2026-01-01 10:10:00Z  v2 began: secrets by bob, r-2
 2026-01-01 10:11:00Z  v3 returned: to v1, r-2

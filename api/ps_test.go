@@ -28,11 +28,11 @@ func psRig(t *testing.T) *rig {
 
 func TestPsTable(t *testing.T) {
 	r := psRig(t)
-	want := `INSTANCE  RELEASE  STATE    AGE  MEMORY             RESTARTS
-a-worker  v3       rolling  0s   -                  -
+	want := `INSTANCE  RELEASE  STATE    AGE  MEMORY              RESTARTS
+a-worker  v3       rolling  0s   -                   -
   waits for its image
 web.1     v3       running  1m   12.29MiB of 128MiB  0
-web.2     v3       failed   5s   - of 64MiB         12
+web.2     v3       failed   5s   - of 64MiB          12
 `
 	_, out, _ := r.do("ps", "hello")
 	if !strings.HasPrefix(out, want) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -54,9 +55,10 @@ func (c *client) root() *cobra.Command {
 	return root
 }
 
-// completeVerb offers the server's verbs, from what the client knows of them.
+// completeVerb offers the server's verbs, from what the client knows of them. Commands of its own are offered by cobra.
 func completeVerb(_ *cobra.Command, words []string, _ string) ([]string, cobra.ShellCompDirective) {
-	return verbs.Next(words), cobra.ShellCompDirectiveNoFileComp
+	next := slices.DeleteFunc(verbs.Next(words), func(w string) bool { return len(words) == 0 && slices.Contains(verbs.Own, w) })
+	return next, cobra.ShellCompDirectiveNoFileComp
 }
 
 // completeRemote offers the remotes that lead to a Lain.

@@ -77,3 +77,11 @@ func TestARealDisk(t *testing.T) {
 		t.Error("an impossible reserve is there")
 	}
 }
+
+func TestUsageIsOfTheDisksThatAnswer(t *testing.T) {
+	g, _ := guard(Options{MinFree: 3 * gib}, map[string]space{"/data": {5 * gib, 10 * gib}, "/engine": {}})
+	got := g.Usage()
+	if want := (Usage{Name: "the server's disk", Path: "/data", Free: 5 * gib, Total: 10 * gib, Reserve: 3 * gib}); len(got) != 1 || got[0] != want {
+		t.Errorf("%+v", got)
+	}
+}
