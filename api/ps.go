@@ -52,7 +52,7 @@ func ps(c *call) error {
 		writePs(w, procs, c.Now())
 		for _, p := range procs {
 			if p.Crashing != nil {
-				writeFolded(w, crashLine(c.app, p.Proc, *p.Crashing, c.Now()), "")
+				fmt.Fprintln(w, crashLine(c.app, p.Proc, *p.Crashing, c.Now()))
 			}
 		}
 	})
@@ -118,7 +118,7 @@ func writePs(w io.Writer, procs []psProc, now time.Time) {
 	for i, line := range strings.Split(strings.TrimSuffix(rest, "\n"), "\n") {
 		fmt.Fprintln(w, line)
 		if i < len(reasons) {
-			writeFolded(w, reasons[i], "  ")
+			writeFolded(w, reasons[i])
 		}
 	}
 }
@@ -143,8 +143,9 @@ var binary = []string{"B", "KiB", "MiB", "GiB", "TiB"}
 // widest is how many columns a table with sentences in it may have.
 const widest = 100
 
-// writeFolded writes a sentence in lines that fit.
-func writeFolded(w io.Writer, text, indent string) {
+// writeFolded writes a sentence below a row, in lines that fit.
+func writeFolded(w io.Writer, text string) {
+	const indent = "  "
 	line := indent
 	for _, word := range strings.Fields(report.Line(text, 1000)) {
 		if len(line)+1+len(word) > widest && line != indent {
