@@ -146,8 +146,8 @@ func TestInit(t *testing.T) {
 
 func TestInitRefuses(t *testing.T) {
 	d := newDesk(t)
-	d.write("Dockerfile", "FROM x\n")
-	if got := d.lain("init"); got.code != 64 || !strings.Contains(got.err, "not served yet") {
+	d.write("Pipfile", "")
+	if got := d.lain("init"); got.code != 64 || !strings.Contains(got.err, "Pipfile only") {
 		t.Errorf("%d, %s", got.code, got.err)
 	}
 	if err := os.Symlink("nowhere", filepath.Join(d.dir, "lain.yaml")); err != nil {

@@ -11,18 +11,19 @@ import (
 
 // draft is a lain.yaml half made.
 type draft struct {
-	app      lain.AppName
-	base     string
-	prepare  []string // scripts
-	keep     []string
-	build    []string
-	test     []string
-	destBase string // with copy
-	copy     [][2]string
-	port     int    // of web; 0: LAIN's default, 80
-	web      string // its command as a shell line; empty: the image's
-	workers  []procLine
-	notes    []string
+	app        lain.AppName
+	base       string
+	dockerfile string   // its path, in place of a base and scripts
+	prepare    []string // scripts
+	keep       []string
+	build      []string
+	test       []string
+	destBase   string // with copy
+	copy       [][2]string
+	port       int    // of web; 0: LAIN's default, 80
+	web        string // its command as a shell line; empty: the image's
+	workers    []procLine
+	notes      []string
 }
 
 // procLine is a proc with its command.
@@ -44,7 +45,12 @@ func (d *draft) yaml() []byte {
 			line("%s  - %s", indent, scalar(item))
 		}
 	}
-	line("appname: %s\n\nbuild:\n  base: %s", scalar(string(d.app)), scalar(d.base))
+	line("appname: %s\n\nbuild:", scalar(string(d.app)))
+	if d.dockerfile != "" {
+		line("  dockerfile: %s", scalar(d.dockerfile))
+	} else {
+		line("  base: %s", scalar(d.base))
+	}
 	if len(d.prepare) > 0 {
 		line("  prepare:")
 		list("    ", "script", d.prepare)

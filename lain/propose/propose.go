@@ -13,7 +13,7 @@ import (
 )
 
 // Kinds are what can be proposed for, in the order they are looked for.
-var Kinds = []string{"go", "node", "python", "static"}
+var Kinds = []string{"go", "node", "python", "static", "dockerfile"}
 
 // maxFile bounds what is read of any file of the tree, in bytes.
 const maxFile = 1 << 20
@@ -34,7 +34,12 @@ var languages = map[string]struct {
 	"node":   {tree.hasNode, writeNode},
 	"python": {tree.hasPython, writePython},
 	"static": {tree.hasStatic, writeStatic},
+
+	"dockerfile": {tree.hasDockerfile, writeDockerfile},
 }
+
+// alone are kinds that count only where no other is found: the others have pages and Dockerfiles, too.
+var alone = map[string]bool{"static": true, "dockerfile": true}
 
 // For proposes a lain.yaml for the files of an application. kind is one of Kinds, or empty: then the tree must be of
 // one kind alone. Its error is a *fault.Fault.
@@ -53,8 +58,8 @@ func For(files fs.FS, app lain.AppName, kind string) (Proposal, error) {
 			return Proposal{}, err
 		}
 	}
-	if t.has("Dockerfile") {
-		d.note("The Dockerfile is not used: the commands of lain.yaml build the image.")
+	if t.hasDockerfile() && kind != "dockerfile" {
+		d.note("The Dockerfile is not used: the commands of lain.yaml build the image. To build with it: --as dockerfile")
 	}
 	yaml := d.yaml()
 	if found := manifest.Check("lain.yaml", yaml); len(found) > 0 {
@@ -73,7 +78,7 @@ func (t tree) kind(asked string) (string, error) {
 	}
 	var found []string
 	for _, k := range Kinds {
-		if languages[k].has(t) && (k != "static" || len(found) == 0) { // the others have pages, too
+		if languages[k].has(t) && (!alone[k] || len(found) == 0) {
 			found = append(found, k)
 		}
 	}
@@ -82,11 +87,8 @@ func (t tree) kind(asked string) (string, error) {
 		return found[0], nil
 	case len(found) > 1:
 		return "", fault.New(fault.Invalid, "this tree could be of several kinds: %s", strings.Join(found, ", ")).WithHint("Say which, for instance: --as %s", found[0])
-	case t.has("Dockerfile"):
-		return "", fault.New(fault.Invalid, "there is a Dockerfile only, and building with a Dockerfile is not served yet").
-			WithHint("Write lain.yaml by hand: what its FROM says is build.base, what its RUN says is build.script, what its CMD says is web.cmd")
 	}
-	return "", fault.New(fault.NotFound, "nothing here tells what to propose: no go.mod, package.json, requirements.txt, pyproject.toml or index.html").
+	return "", fault.New(fault.NotFound, "nothing here tells what to propose: no go.mod, package.json, requirements.txt, pyproject.toml, index.html or Dockerfile").
 		WithHint("Write lain.yaml by hand; the smallest one has appname, build.base and web.cmd")
 }
 

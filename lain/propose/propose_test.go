@@ -45,6 +45,8 @@ func TestFor(t *testing.T) {
 		"procfile":      {files("requirements.txt", "", "Procfile", "# procs\nweb: gunicorn --bind 0.0.0.0:$PORT site.wsgi\nrelease: python manage.py migrate\nmail: python mail.py \"a b\"\nBig_One: x\n"), ""},
 		"procfile-env":  {files("requirements.txt", "", "Procfile", "web: DEBUG=1 python x.py\r\n"), ""},
 		"static":        {files("index.html", "<p>", "style.css", ""), ""},
+		"dockerfile":    {files("Dockerfile", "FROM x AS a\nEXPOSE 1\nFROM y\nexpose 3000/tcp 3001\nEXPOSE 53/udp\n"), ""},
+		"dockerfile-as": {files("Dockerfile", "FROM x\n", "go.mod", "module x\n", "Procfile", "web: ./x serve\n"), "dockerfile"},
 		"static-public": {files("public/index.html", "<p>", "Procfile", "not read"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +104,6 @@ func TestForRefuses(t *testing.T) {
 		kind, says string
 	}{
 		"nothing":                  {files(), "", "nothing here tells what to propose"},
-		"a Dockerfile alone":       {files("Dockerfile", "FROM x"), "", "building with a Dockerfile is not served yet"},
 		"two kinds":                {files("go.mod", "", "package.json", start), "", "go, node"},
 		"a kind that is not there": {files("go.mod", ""), "node", `of the kind "node"`},
 		"a kind nobody knows":      {files("go.mod", ""), "cobol", `of the kind "cobol"`},
