@@ -29,8 +29,11 @@ const (
 // findBases settles which images, by content, the job begins from.
 func (j *Job) findBases(ctx context.Context) error {
 	m := j.request.Manifest
+	if m.Build.Dockerfile != "" {
+		return j.fromDockerfile(ctx)
+	}
 	var err error
-	if j.graph.Base, j.base, err = j.findBase(ctx, "build.base", m.Build.Base, m.Build.BaseLine); err != nil {
+	if j.graph.Base, j.base, err = j.findBase(ctx, "build.base", m.Build.Base, j.at(m.Build.BaseLine)); err != nil {
 		return err
 	}
 	r := m.Release
@@ -42,14 +45,18 @@ func (j *Job) findBases(ctx context.Context) error {
 		j.destBase = engine.ImageConfig{OS: j.base.OS, Architecture: j.base.Architecture}
 		return nil
 	}
-	j.graph.DestBase, j.destBase, err = j.findBase(ctx, "release.dest_base", r.DestBase, r.DestBaseLine)
+	j.graph.DestBase, j.destBase, err = j.findBase(ctx, "release.dest_base", r.DestBase, j.at(r.DestBaseLine))
 	return err
 }
 
+// at points a fault at a line of lain.yaml.
+func (j *Job) at(line int) func(*fault.Fault) error {
+	return func(f *fault.Fault) error { return j.request.Manifest.At(line, f) }
+}
+
 // findBase takes the engine's image of that name, or pulls it. The image gets a name of ours, by content, so
-// that the one in the key is the one that is built on, whatever becomes of the name meanwhile.
-func (j *Job) findBase(ctx context.Context, key, name string, line int) (llb.Image, engine.ImageConfig, error) {
-	at := func(f *fault.Fault) error { return j.request.Manifest.At(line, f) }
+// that the one in the key is the one that is built on, whatever becomes of the name meanwhile. at says where a fault is.
+func (j *Job) findBase(ctx context.Context, key, name string, at func(*fault.Fault) error) (llb.Image, engine.ImageConfig, error) {
 	var none engine.ImageConfig
 	named, err := reference.ParseNormalizedNamed(name)
 	if err != nil || name == llb.Scratch {
@@ -97,6 +104,9 @@ func (j *Job) prepareConfig() ([]byte, error) {
 // releaseConfig is the config of the image the release stands on.
 func (j *Job) releaseConfig() ([]byte, error) {
 	labels := map[string]string{appLabel: string(j.request.App), commitLabel: string(j.request.Commit), runLabel: strconv.Itoa(j.request.Run)}
+	if d := j.graph.Dockerfile; d != nil {
+		return d.ImageConfig(j.request.CommitTime.UTC(), func(its map[string]string) map[string]string { return j.relabelled(its, labels) })
+	}
 	if r := j.request.Manifest.Release; r != nil && r.DestBase != "" {
 		return json.Marshal(j.imageConfig(j.destBase, labels))
 	}
@@ -105,17 +115,23 @@ func (j *Job) releaseConfig() ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// imageConfig is an image's config with our labels in place of any that only look like ours.
+// imageConfig is an image's config with our labels.
 func (j *Job) imageConfig(from engine.ImageConfig, labels map[string]string) ocispec.Image {
 	created := j.request.CommitTime.UTC()
 	config := ocispec.Image{Created: &created, Platform: ocispec.Platform{OS: from.OS, Architecture: from.Architecture},
 		Config: from.OCI, RootFS: ocispec.RootFS{Type: "layers"}}
-	config.Config.Labels = map[string]string{engine.ClusterLabel: string(j.graph.Cluster)}
-	maps.Copy(config.Config.Labels, labels)
-	for k, v := range from.Labels {
+	config.Config.Labels = j.relabelled(from.Labels, labels)
+	return config
+}
+
+// relabelled are an image's labels with ours in place of any that only look like ours.
+func (j *Job) relabelled(its, ours map[string]string) map[string]string {
+	labels := map[string]string{engine.ClusterLabel: string(j.graph.Cluster)}
+	maps.Copy(labels, ours)
+	for k, v := range its {
 		if !strings.HasPrefix(k, "lain.") {
-			config.Config.Labels[k] = v
+			labels[k] = v
 		}
 	}
-	return config
+	return labels
 }

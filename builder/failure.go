@@ -23,15 +23,37 @@ func (j *Job) solveFault(ctx context.Context, stage string, w *watcher, err erro
 	case cause != nil:
 		return cause
 	}
+	if said, ok := errors.AsType[*fault.Fault](err); ok {
+		return said
+	}
 	if w.failedStep == "" {
 		return fault.Hide(fault.Unavailable, err, "the engine could not run %s: %s", stage, oneLine(reason(err), 120)).
 			WithHint("Push again; if it stays, the server's log has the details.")
 	}
 	code, exited := exitCode(err)
+	if line, ok := j.dockerfileLine(w.failedStep); ok {
+		return j.dockerfile.At(line, j.instructionFault(w.failedStep, code, exited, err))
+	}
 	if !exited {
 		return fault.Hide(fault.Failed, err, "%s failed: %s", w.failedStep, oneLine(reason(err), 120))
 	}
 	return j.request.Manifest.At(j.line(w.failedStep), j.stepFault(w.failedStep, w.failedEntry, code, err))
+}
+
+// dockerfileLine is where a step of the Dockerfile is written.
+func (j *Job) dockerfileLine(step string) (int, bool) {
+	if j.graph.Dockerfile == nil {
+		return 0, false
+	}
+	line, ok := j.graph.Dockerfile.Steps[step]
+	return line, ok
+}
+
+func (j *Job) instructionFault(step string, code int, exited bool, err error) *fault.Fault {
+	if !exited {
+		return fault.Hide(fault.Failed, err, "%s failed: %s", oneLine(step, 100), oneLine(reason(err), 120))
+	}
+	return fault.Hide(fault.Failed, err, "%s failed with exit code %d", oneLine(step, 160), code).WithHint("%s", hint(code, "that it runs in"))
 }
 
 func (j *Job) stepFault(step string, entry, code int, err error) *fault.Fault {
@@ -44,7 +66,15 @@ func (j *Job) stepFault(step string, entry, code int, err error) *fault.Fault {
 	if what != "" {
 		sentence += ": " + oneLine(what, 190-len(sentence))
 	}
-	return fault.Hide(fault.Failed, err, "%s", sentence).WithHint("%s", hint(code, j.request.Manifest.Build.Base))
+	return fault.Hide(fault.Failed, err, "%s", sentence).WithHint("%s", hint(code, j.imageName()))
+}
+
+// imageName is the image that scripts run in, for a person.
+func (j *Job) imageName() string {
+	if b := j.request.Manifest.Build; b.Base != "" {
+		return b.Base
+	}
+	return "of the Dockerfile"
 }
 
 // hint says what to do about an exit code (POSIX shell, section 2.8.2).

@@ -26,11 +26,25 @@ type Request struct {
 	CommitTime time.Time // the images' time, so that one input gives one image
 	Tree       string    // git tree of the commit
 	Manifest   *manifest.Manifest
+	Secrets    []Secret // those of Manifest.Build.Secrets
 
 	// Context opens the tar stream of the commit's files, as `git archive` writes it. It is called at most
 	// once at a time; the error of Close counts, so that an archive whose writer failed is not built.
 	Context func(context.Context) (io.ReadCloser, error)
 }
+
+// Secret is a secret that scripts of the build see. It holds the value: never log it.
+type Secret struct {
+	Name    string // in lain.yaml
+	Version string // stands for the value in keys
+	Value   []byte
+}
+
+// String hides the value from logs.
+func (s Secret) String() string { return s.Name + " as " + s.Version }
+
+// GoString hides it from %#v too.
+func (s Secret) GoString() string { return s.String() }
 
 // Job is a commit being built. Its stages run one at a time, in any order: each brings about what it needs.
 // A stage's error is a *fault.Fault where a person can do something about it, and the context's cause where
@@ -45,13 +59,16 @@ type Job struct {
 	key      string
 	prepare  string // name of the prepare image; "": no such section
 
+	dockerfile llb.Dockerfile // where graph.Dockerfile is made of one
+
 	mu   sync.Mutex
 	dir  string   // the files of the commit, once unpacked
 	held []string // names of images that stay until Close
 }
 
 // Open finds the base images, pulling those the engine lacks, and computes the keys. It unpacks the files of
-// the commit only where there is a prepare section, whose key depends on some. The caller closes the job.
+// the commit only where there is a prepare section, whose key depends on some, or a Dockerfile, which names the
+// base images. The caller closes the job.
 func (b *Builder) Open(ctx context.Context, req Request, reporter report.Reporter) (*Job, error) {
 	j := &Job{builder: b, request: req, reporter: reporter}
 	if err := j.open(ctx); err != nil {
@@ -62,7 +79,7 @@ func (b *Builder) Open(ctx context.Context, req Request, reporter report.Reporte
 
 func (j *Job) open(ctx context.Context) error {
 	m := j.request.Manifest
-	j.graph = llb.Graph{Cluster: j.builder.options.Engine.Cluster(), App: j.request.App, Tree: j.request.Tree, Manifest: m}
+	j.graph = llb.Graph{Cluster: j.builder.options.Engine.Cluster(), App: j.request.App, Tree: j.request.Tree, Manifest: m, Secrets: j.secretVersions()}
 	if err := j.findBases(ctx); err != nil {
 		return err
 	}
@@ -84,6 +101,18 @@ func (j *Job) open(ctx context.Context) error {
 	j.prepare = fmt.Sprintf("%s:prepare-%s", j.request.App, j.graph.PrepareKey(inputs))
 	j.graph.Prepared = dockerHub + j.prepare
 	return j.hold(j.prepare, nil)
+}
+
+// secretVersions are the versions of the build's secrets, by name; nil where there are none.
+func (j *Job) secretVersions() map[string]string {
+	var versions map[string]string
+	for _, s := range j.request.Secrets {
+		if versions == nil {
+			versions = map[string]string{}
+		}
+		versions[s.Name] = s.Version
+	}
+	return versions
 }
 
 // hold keeps a name in the engine until Close; give, if not nil, gives it to an image first.

@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +10,12 @@ import (
 	bk "github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	"github.com/moby/buildkit/util/apicaps"
 	"github.com/tonistiigi/fsutil"
 
 	"lain.internal/lain/builder/llb"
+	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/report"
 )
 
@@ -42,6 +46,9 @@ func (j *Job) solve(ctx context.Context, stage string, st bk.State, out *export)
 	limited, cancel := context.WithTimeoutCause(ctx, j.builder.options.TimeLimit, errTimeLimit)
 	defer cancel()
 	w := newWatcher(stage, j.reporter)
+	if d := j.graph.Dockerfile; d != nil && stage == "build" { // the later stages find all of it in the cache
+		w.steps = d.Steps
+	}
 	if err := j.runGraph(limited, st, dir, out, w); err != nil {
 		return j.solveFault(limited, stage, w, err)
 	}
@@ -55,7 +62,7 @@ func (j *Job) runGraph(ctx context.Context, st bk.State, dir string, out *export
 	if err != nil {
 		return fmt.Errorf("make the graph: %w", err)
 	}
-	opt, err := solveOptions(dir, out)
+	opt, err := j.solveOptions(dir, out)
 	if err != nil {
 		return err
 	}
@@ -66,7 +73,11 @@ func (j *Job) runGraph(ctx context.Context, st bk.State, dir string, out *export
 	defer client.Close()
 	statuses, watched := make(chan *buildkit.SolveStatus, 64), make(chan struct{})
 	go func() { defer close(watched); w.watch(statuses) }()
+	var old error // as it is: what comes back from the client has been a message on a wire
 	_, err = client.Build(ctx, opt, "lain", func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
+		if old = j.supported(def, gw.BuildOpts().LLBCaps); old != nil {
+			return nil, old
+		}
 		res, err := gw.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB(), Evaluate: true})
 		if err == nil && out != nil {
 			res.AddMeta(exptypes.ExporterImageConfigKey, out.config)
@@ -74,10 +85,27 @@ func (j *Job) runGraph(ctx context.Context, st bk.State, dir string, out *export
 		return res, err
 	}, statuses)
 	<-watched // Build closes statuses on every way out
-	return err
+	return cmp.Or(old, err)
 }
 
-func solveOptions(dir string, out *export) (buildkit.SolveOpt, error) {
+// supported refuses what a Dockerfile asks for and the engine's BuildKit does not know.
+func (j *Job) supported(def *bk.Definition, caps apicaps.CapSet) error {
+	if j.graph.Dockerfile == nil {
+		return nil
+	}
+	for _, meta := range def.Metadata {
+		for need := range meta.Caps {
+			if err := caps.Supports(need); err != nil {
+				name := meta.Description["llb.customname"]
+				return j.dockerfile.At(j.graph.Dockerfile.Steps[name], fault.Hide(fault.Invalid, err, "the engine is too old for this: %s", oneLine(name, 120)).
+					WithHint("It lacks %s of BuildKit. Write the line without newer flags, or update Docker Engine.", need))
+			}
+		}
+	}
+	return nil
+}
+
+func (j *Job) solveOptions(dir string, out *export) (buildkit.SolveOpt, error) {
 	files, err := fsutil.NewFS(dir)
 	if err != nil {
 		return buildkit.SolveOpt{}, fmt.Errorf("files of the commit: %w", err)
@@ -86,8 +114,21 @@ func solveOptions(dir string, out *export) (buildkit.SolveOpt, error) {
 		LocalMounts:   map[string]fsutil.FS{llb.ContextName: files},
 		FrontendAttrs: map[string]string{}, // the client writes to it
 	}
+	if len(j.request.Secrets) > 0 {
+		opt.Session = append(opt.Session, secretsprovider.FromMap(j.secretValues()))
+	}
 	if out != nil {
 		opt.Exports = []buildkit.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": out.name}}}
 	}
 	return opt, nil
+}
+
+// secretValues are what the engine may ask for while it builds: by the ids that our steps use, and by the plain names
+// that a Dockerfile uses.
+func (j *Job) secretValues() map[string][]byte {
+	values := map[string][]byte{}
+	for _, s := range j.request.Secrets {
+		values[llb.SecretID(s.Name, s.Version)], values[s.Name] = s.Value, s.Value
+	}
+	return values
 }

@@ -27,6 +27,7 @@ type watcher struct {
 	names    map[digest.Digest]string
 	lines    map[stream]*liner
 	said     map[digest.Digest]bool
+	steps    map[string]int // of a Dockerfile, by name: each is told of when it begins
 
 	failedStep  string // name of the step that failed; "" if none did
 	failedEntry int    // its entry, or -1
@@ -68,6 +69,7 @@ func (w *watcher) liner(l *buildkit.VertexLog) *liner {
 
 func (w *watcher) vertex(v *buildkit.Vertex) {
 	w.names[v.Digest] = v.Name
+	w.announce(v)
 	if v.Completed == nil {
 		return
 	}
@@ -86,6 +88,19 @@ func (w *watcher) vertex(v *buildkit.Vertex) {
 		w.said[v.Digest] = true
 		w.report(report.Detail, v.Name+": nothing changed, taken from the cache")
 	}
+}
+
+// announce tells of a step of a Dockerfile, once.
+func (w *watcher) announce(v *buildkit.Vertex) {
+	if _, ours := w.steps[v.Name]; !ours || w.said[v.Digest] || v.Started == nil && !v.Cached {
+		return
+	}
+	w.said[v.Digest] = true
+	text := oneLine(v.Name, 200)
+	if v.Cached {
+		text += ": taken from the cache"
+	}
+	w.report(report.Detail, text)
 }
 
 func (w *watcher) line(vertex digest.Digest, line string) {

@@ -102,6 +102,12 @@ func (w *world) importBase() {
 	if _, err := w.engine.ImageConfig(w.t.Context(), w.base); err == nil {
 		return
 	}
+	w.importAs(w.base, "LABEL org.base=yes")
+}
+
+// importAs makes an image of the machine's busybox under a name, with one more word about it.
+func (w *world) importAs(name, more string) {
+	w.t.Helper()
 	busybox, err := os.ReadFile("/bin/busybox")
 	if err != nil {
 		w.t.Fatal(err)
@@ -121,14 +127,14 @@ func (w *world) importBase() {
 	add(&tar.Header{Name: "root/.cache/", Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 	add(&tar.Header{Name: "root/.cache/seed", Mode: 0o644}, []byte("from the base\n"))
 	add(&tar.Header{Name: "bin/busybox", Mode: 0o755}, busybox)
-	for applet := range strings.FieldsSeq("sh cat cp mkdir rm ls seq sleep touch test true false printf echo date grep awk head id chmod yes") {
+	for applet := range strings.FieldsSeq("sh cat cp mkdir rm ls seq sleep touch test true false printf echo date grep awk head id chmod yes wc pwd") {
 		add(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 	}
 	if err := archive.Close(); err != nil {
 		w.t.Fatal(err)
 	}
-	body, err := w.api.ImageImport(w.t.Context(), image.ImportSource{Source: &buf, SourceName: "-"}, w.base,
-		image.ImportOptions{Changes: []string{"ENV FLAVOUR=plain", "LABEL lain.owner=evil", "LABEL org.base=yes"}})
+	body, err := w.api.ImageImport(w.t.Context(), image.ImportSource{Source: &buf, SourceName: "-"}, name,
+		image.ImportOptions{Changes: []string{"ENV FLAVOUR=plain", "LABEL lain.owner=evil", more}})
 	if err != nil {
 		w.t.Fatal(err)
 	}

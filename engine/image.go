@@ -38,7 +38,10 @@ type ImageConfig struct {
 	Architecture string              // "amd64", as Go says it
 	Digests      []string            // repository@sha256:... of each registry it was pulled from or pushed to; none for an imported one
 	Bytes        int64               // with all its layers
-	OCI          ocispec.ImageConfig // the whole of it, health check and ONBUILD excepted
+	OCI          ocispec.ImageConfig // the whole of it, but for its health check and what follows
+	OnBuild      []string            // instructions for a Dockerfile that begins from it
+	Shell        []string            // that a Dockerfile's RUN uses; none: /bin/sh -c
+	Layers       []string            // "sha256:..." of each, unpacked
 }
 
 // Image is one of our images.
@@ -87,7 +90,7 @@ func (e *Engine) ImageConfig(ctx context.Context, ref string) (ImageConfig, erro
 	if got.Config == nil {
 		return c, nil
 	}
-	c.OCI = got.Config.ImageConfig
+	c.OCI, c.OnBuild, c.Shell, c.Layers = got.Config.ImageConfig, got.Config.OnBuild, got.Config.Shell, got.RootFS.Layers
 	c.Entrypoint, c.Cmd, c.Env = c.OCI.Entrypoint, c.OCI.Cmd, c.OCI.Env
 	c.Workdir, c.User, c.Labels = c.OCI.WorkingDir, c.OCI.User, c.OCI.Labels
 	return c, nil

@@ -39,6 +39,9 @@ const MaxSecretPath = 500
 // ConfigPath is where a container finds its config values; the helper reads them from there.
 const ConfigPath SecretPath = "/lain/config"
 
+// BuildSecretPath is the secret file that a build secret of that name is kept in, for every proc.
+func BuildSecretPath(name string) SecretPath { return SecretPath("/run/secrets/" + name) }
+
 // appFolder is what relative paths are below (LAIN 1.5).
 const appFolder = "/lain/app"
 

@@ -27,6 +27,8 @@ type execution struct {
 	turn   chan struct{} // closed when a waiting run may go
 	done   chan struct{} // closed when the run has ended and its log is closed
 
+	built []string // values that the build saw
+
 	inherited func(context.Context) error // what is left of a run that was taken over; nil: all its stages
 
 	mu      sync.Mutex

@@ -237,9 +237,15 @@ type builds struct {
 	hooks map[string]func(context.Context) error
 	ran   []string
 	have  map[string]bool
+
+	asked    builder.Request // the last one
+	reporter report.Reporter // its
 }
 
-func (b *builds) Open(_ context.Context, r builder.Request, _ report.Reporter) (Job, error) {
+func (b *builds) Open(_ context.Context, r builder.Request, to report.Reporter) (Job, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked, b.reporter = r, to
 	return &job{b: b, r: r}, nil
 }
 

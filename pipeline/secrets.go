@@ -3,8 +3,10 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"path"
 	"time"
 
+	"lain.internal/lain/builder"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/manifest"
 	"lain.internal/lain/lain/redact"
@@ -20,16 +22,21 @@ type Secrets interface {
 	Check(context.Context, lain.AppName, []vaultbridge.Need) error
 	// Deliver pins the newest version of all that is needed, and gives it to the engine.
 	Deliver(context.Context, lain.AppName, []vaultbridge.Need) (vaultbridge.Delivery, error)
+	// Build reads what a build sees; a *vaultbridge.MissingError as Check.
+	Build(context.Context, lain.AppName, []lain.SecretPath) ([]vaultbridge.BuildFile, error)
 	// Values are what must not be shown: see package redact.
 	Values(context.Context, lain.AppName, []lain.ProcSpec) ([]string, error)
 	// Restore gives the engine exactly what the procs are pinned to.
 	Restore(context.Context, lain.AppName, []lain.ProcSpec) error
 }
 
-// checkSecrets refuses a manifest whose secret files are not all in the vault. A vault that is away refuses
+// checkSecrets refuses a manifest whose secret files, those of its build included, are not all in the vault. A vault that is away refuses
 // nothing here: the run may find it back.
 func (p *Pipeline) checkSecrets(ctx context.Context, m *manifest.Manifest) error {
 	needs := needsOf(plan.SecretNeeds(m))
+	if paths := buildPaths(m); len(paths) > 0 {
+		needs = append(needs, vaultbridge.Need{Files: paths})
+	}
 	if len(needs) == 0 {
 		return nil
 	}
@@ -78,6 +85,36 @@ func (e *execution) pin(r lain.Release) (lain.Release, error) {
 	return r, err
 }
 
+// buildPaths are the secret files that a build sees.
+func buildPaths(m *manifest.Manifest) []lain.SecretPath {
+	var paths []lain.SecretPath
+	for _, s := range m.Build.Secrets {
+		paths = append(paths, lain.BuildSecretPath(s.Name))
+	}
+	return paths
+}
+
+// buildSecrets reads what the build sees, and keeps the values out of all that the run says from here on.
+func (e *execution) buildSecrets(m *manifest.Manifest) ([]builder.Secret, error) {
+	paths := buildPaths(m)
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	files, err := e.p.o.Secrets.Build(e.ctx, e.asked.App, paths)
+	if err != nil {
+		return nil, err
+	}
+	var secrets []builder.Secret
+	for _, f := range files {
+		secrets = append(secrets, builder.Secret{Name: path.Base(string(f.Path)), Version: f.Version, Value: f.Value})
+		e.built = append(e.built, string(f.Value))
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.hidden = redact.New(e.built)
+	return secrets, nil
+}
+
 // hide keeps the values out of all that the run says from here on.
 func (e *execution) hide(ctx context.Context, r lain.Release) error {
 	values, err := e.p.o.Secrets.Values(ctx, r.App, r.Procs)
@@ -86,7 +123,7 @@ func (e *execution) hide(ctx context.Context, r lain.Release) error {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.hidden = redact.New(values)
+	e.hidden = redact.New(append(values, e.built...))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
 	"lain.internal/lain/state"
 	"lain.internal/lain/vaultbridge"
 )
@@ -59,6 +60,15 @@ func (v *vault) Deliver(_ context.Context, app lain.AppName, needs []vaultbridge
 		d.Config = &lain.ConfigMount{Secret: fmt.Sprintf("c-%d", v.config), Version: v.config}
 	}
 	return d, nil
+}
+
+func (v *vault) Build(ctx context.Context, app lain.AppName, paths []lain.SecretPath) ([]vaultbridge.BuildFile, error) {
+	d, err := v.Deliver(ctx, app, []vaultbridge.Need{{Files: paths}})
+	var files []vaultbridge.BuildFile
+	for _, m := range d.Secrets[""] {
+		files = append(files, vaultbridge.BuildFile{Path: m.Path, Version: m.Secret, Value: []byte("build-secret-value")})
+	}
+	return files, err
 }
 
 func (v *vault) Values(context.Context, lain.AppName, []lain.ProcSpec) ([]string, error) {
@@ -116,6 +126,28 @@ func TestMissingSecretsAreRefusedBeforeARun(t *testing.T) {
 	}
 	if run := w.wait(w.submit(c)); run.State != lain.RunDone || run.Number != 1 {
 		t.Errorf("%+v", run)
+	}
+}
+
+// A build gets the newest version of its secrets, is refused without them before there is a run, and cannot show them.
+func TestBuildSecretsAreGivenAndHidden(t *testing.T) {
+	w, v := newVaultWorld(t, serves)
+	c := w.commit(strings.Replace(goodManifest, "build:", "build:\n  secrets: [token]", 1), "one")
+	if _, err := w.trySubmit(c); err == nil || !strings.Contains(err.Error(), "/run/secrets/token of the build") ||
+		!strings.Contains(fault.Of(err).Hint, "secret put hello /run/secrets/token < FILE") {
+		t.Fatalf("%v", err)
+	}
+	v.set("/run/secrets/token", 3)
+	w.build.on("build", func(context.Context) error {
+		w.build.reporter.Report(report.Event{Kind: report.Output, Text: "it is build-secret-value"})
+		return nil
+	})
+	run := w.wait(w.submit(c))
+	if log := w.log(run); run.State != lain.RunDone || !strings.Contains(log, "it is [redacted]") || strings.Contains(log, "build-secret-value") {
+		t.Errorf("%s, the log says:\n%s", run.State, log)
+	}
+	if got := fmt.Sprint(w.build.asked.Secrets); got != "[token as l-3]" || string(w.build.asked.Secrets[0].Value) != "build-secret-value" {
+		t.Errorf("the build got %s", got)
 	}
 }
 

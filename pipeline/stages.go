@@ -123,9 +123,13 @@ func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
 	if err := e.p.o.Room(); err != nil {
 		return lain.Build{}, err
 	}
+	secrets, err := e.buildSecrets(src.manifest)
+	if err != nil {
+		return lain.Build{}, err
+	}
 	job, err := e.p.o.Builder.Open(e.ctx, builder.Request{
 		App: e.asked.App, Run: e.asked.Number, Commit: e.asked.Commit, CommitTime: src.commit.CommitterTime,
-		Tree: src.commit.Tree, Manifest: src.manifest,
+		Tree: src.commit.Tree, Manifest: src.manifest, Secrets: secrets,
 		Context: func(ctx context.Context) (io.ReadCloser, error) { return r.Archive(ctx, e.asked.Commit) },
 	}, e)
 	if err != nil {

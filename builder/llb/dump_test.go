@@ -55,7 +55,7 @@ func dumpOp(b *strings.Builder, op *pb.Op) {
 		e := op.GetExec()
 		fmt.Fprintf(b, "  exec user=%q cwd=%s net=%s env=%s\n", e.Meta.User, e.Meta.Cwd, e.Network, strings.Join(e.Meta.Env, " "))
 		for _, m := range e.Mounts {
-			fmt.Fprintf(b, "  mount %s in=%d out=%d %s\n", m.Dest, m.Input, m.Output, compact(m.CacheOpt))
+			fmt.Fprintf(b, "  mount %s in=%d out=%d %s\n", m.Dest, m.Input, m.Output, compact(m.CacheOpt)+compact(m.SecretOpt)+m.Selector)
 		}
 		fmt.Fprintf(b, "  %s\n", strings.Join(e.Meta.Args[:2], " "))
 		for line := range strings.SplitSeq(strings.TrimSuffix(e.Meta.Args[2], "\n"), "\n") {

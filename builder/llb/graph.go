@@ -50,6 +50,10 @@ type Graph struct {
 	Base     Image
 	Prepared string // name of the prepare image; used where the manifest has a prepare section
 	DestBase Image  // used where the release section names one
+
+	Secrets map[string]string // versions of the manifest's build secrets, by name: the values are asked for by SecretID
+
+	Dockerfile *Dockerfiled // where the manifest names one: then there are no bases and no prepare image
 }
 
 // asRoot needs no /etc/passwd in the image, as the name or the number would.
@@ -63,30 +67,37 @@ func (g Graph) Prepare() bk.State {
 	p := g.Manifest.Build.Prepare
 	st := g.withContext(g.image(g.Base))
 	if len(p.Script) > 0 {
-		st = g.run(st, PrepareScript, script(p.Script), args(p.Args, g.Base.Env), g.cache()).Root()
+		st = g.run(st, PrepareScript, script(p.Script), args(p.Args, g.Base.Env), g.kept(), g.secrets()).Root()
 	}
 	return g.run(st, PrepareClean, cleanUp(p.Keep), asRoot).Root()
 }
 
-// Build is the prepare image, or the base, with the commit's files and the build scripts run.
+// Build is what the Dockerfile makes; without one the prepare image, or the base, with the commit's files and the
+// build scripts run.
 func (g Graph) Build() bk.State {
+	if g.Dockerfile != nil {
+		return g.Dockerfile.State
+	}
 	from := g.Base
 	if g.Manifest.Build.Prepare != nil {
 		from.Ref = g.Prepared
 	}
 	st := g.withContext(g.image(from))
 	if b := g.Manifest.Build; len(b.Script) > 0 {
-		st = g.run(st, BuildScript, script(b.Script), args(b.Args, g.Base.Env), g.cache()).Root()
+		st = g.run(st, BuildScript, script(b.Script), args(b.Args, g.Base.Env), g.kept(), g.secrets()).Root()
 	}
 	return st
 }
 
-// Test is the build with the test scripts run, always anew.
+// Test is the build with the test scripts run, always anew; of a Dockerfile in the working directory of its image.
 func (g Graph) Test() bk.State {
 	if g.Manifest.Test == nil {
 		return g.Build()
 	}
-	return g.run(g.Build(), TestScript, script(g.Manifest.Test.Script), bk.IgnoreCache, g.cache()).Root()
+	if g.Dockerfile != nil {
+		return g.runIn(g.Build(), g.Dockerfile.Workdir(), TestScript, script(g.Manifest.Test.Script), bk.IgnoreCache).Root()
+	}
+	return g.run(g.Build(), TestScript, script(g.Manifest.Test.Script), bk.IgnoreCache, g.kept()).Root()
 }
 
 // Release is what goes into production: the build, its release scripts run, copied onto the base for it.
@@ -96,7 +107,7 @@ func (g Graph) Release() bk.State {
 		return st
 	}
 	if len(r.Script) > 0 {
-		st = g.run(st, ReleaseScript, script(r.Script), g.cache()).Root()
+		st = g.run(st, ReleaseScript, script(r.Script), g.kept()).Root()
 	}
 	onto := st
 	if r.DestBase != "" {
@@ -132,12 +143,15 @@ func (g Graph) image(i Image) bk.State {
 	return st.User(i.User)
 }
 
+// files are those of the commit. The source is named after the tree, so that the engine never takes files that it got
+// for another tree for these: it compares by size and time, which two commits of the same second can share.
+func (g Graph) files(more ...bk.LocalOption) bk.State {
+	return bk.Local(ContextName, append(more, bk.SharedKeyHint("lain-"+g.Tree), bk.WithCustomName("files of the commit"))...)
+}
+
 // withContext lays the commit's files into the working directory. They belong to whom the scripts run as.
-//
-// The source is named after the tree, so that the engine never takes files that it got for another tree for
-// these: it compares by size and time, which two commits of the same second can share.
 func (g Graph) withContext(st bk.State) bk.State {
-	files := bk.Local(ContextName, bk.SharedKeyHint("lain-"+g.Tree), bk.WithCustomName("files of the commit"))
+	files := g.files()
 	mkdir := []bk.MkdirOption{bk.WithParents(true), bk.WithCreatedTime(epoch)}
 	info := &bk.CopyInfo{CopyDirContentsOnly: true}
 	if !isRoot(g.Base.User) {
@@ -149,19 +163,71 @@ func (g Graph) withContext(st bk.State) bk.State {
 	return st.File(action, bk.WithCustomName("files into "+Workdir))
 }
 
-// cache is the directory that most tools keep their caches in. It belongs to the application, outlives the
-// build, is no part of any image, and begins with what the base holds there.
-func (g Graph) cache() bk.RunOption {
-	base := g.image(g.Base).File(bk.Mkdir(path.Dir(cacheDir), 0o700, bk.WithParents(true), bk.WithCreatedTime(epoch)))
-	seed := bk.Scratch().File(bk.Copy(base, cacheDir[:len(cacheDir)-1]+"[e]", "/", &bk.CopyInfo{ // a glob may find nothing
-		CopyDirContentsOnly: true, AllowWildcard: true, AllowEmptyWildcard: true,
-	}), bk.WithCustomName("cache of the base"))
-	id := "lain-" + string(g.Cluster) + "-" + string(g.App)
-	return bk.AddMount(cacheDir, seed, bk.AsPersistentCacheDir(id, bk.CacheMountShared))
+// kept are the directories that belong to the application, outlive the build and are no part of any image: the one that
+// most tools keep their caches in, and build.volumes.
+func (g Graph) kept() bk.RunOption {
+	all := together{g.keep(cacheDir, g.cacheID())}
+	for _, dir := range g.Manifest.Build.Volumes {
+		if dir != cacheDir {
+			all = append(all, g.keep(dir, g.cacheID()+dir))
+		}
+	}
+	return all
 }
 
+// keep is one of them. It begins with what the base holds there.
+func (g Graph) keep(dir, id string) bk.RunOption {
+	base := g.image(g.Base).File(bk.Mkdir(path.Dir(dir), 0o700, bk.WithParents(true), bk.WithCreatedTime(epoch)))
+	from, to := dir[:len(dir)-1]+"["+dir[len(dir)-1:]+"]", "/" // a glob may find nothing
+	seed, options := bk.Scratch(), []bk.MountOption{bk.AsPersistentCacheDir(id, bk.CacheMountShared)}
+	if dir != cacheDir && !isRoot(g.Base.User) { // whose number only the image knows
+		to = "/volume"
+		seed = seed.File(bk.Mkdir(to, 0o777, bk.WithCreatedTime(epoch)))
+		options = append(options, bk.SourcePath(to))
+	}
+	seed = seed.File(bk.Copy(base, from, to, &bk.CopyInfo{
+		CopyDirContentsOnly: true, AllowWildcard: true, AllowEmptyWildcard: true,
+	}), bk.WithCustomName("cache of the base"))
+	return bk.AddMount(dir, seed, options...)
+}
+
+// SecretID is what a step asks for. The version is in it, so that a step runs again with another one, although BuildKit
+// leaves values out of what it compares.
+func SecretID(name, version string) string { return name + "@" + version }
+
+// secrets are the files that scripts of the build see, in memory. Who is not root could not read root's file, and nobody
+// else is in the step.
+func (g Graph) secrets() bk.RunOption {
+	mode := 0o400
+	if !isRoot(g.Base.User) {
+		mode = 0o444
+	}
+	var all together
+	for _, s := range g.Manifest.Build.Secrets {
+		all = append(all, bk.AddSecret(s.Target, bk.SecretID(SecretID(s.Name, g.Secrets[s.Name])), bk.SecretFileOpt(0, 0, mode)))
+	}
+	return all
+}
+
+// together are several options of a step as one.
+type together []bk.RunOption
+
+// SetRunOption is BuildKit's interface.
+func (t together) SetRunOption(e *bk.ExecInfo) {
+	for _, o := range t {
+		o.SetRunOption(e)
+	}
+}
+
+// cacheID begins the names of what an application keeps from build to build.
+func (g Graph) cacheID() string { return "lain-" + string(g.Cluster) + "-" + string(g.App) }
+
 func (g Graph) run(st bk.State, step, text string, more ...bk.RunOption) bk.ExecState {
-	all := []bk.RunOption{bk.Args([]string{"/bin/sh", "-c", text}), bk.Dir(Workdir), bk.WithCustomName(step)}
+	return g.runIn(st, Workdir, step, text, more...)
+}
+
+func (g Graph) runIn(st bk.State, dir, step, text string, more ...bk.RunOption) bk.ExecState {
+	all := []bk.RunOption{bk.Args([]string{"/bin/sh", "-c", text}), bk.Dir(dir), bk.WithCustomName(step)}
 	return st.Run(append(all, more...)...)
 }
 

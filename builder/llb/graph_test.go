@@ -47,7 +47,14 @@ func TestGraphs(t *testing.T) {
 	scratch := full()
 	scratch.Manifest.Release = &manifest.Release{DestBase: "scratch", Copy: []manifest.Copy{{Src: "hello", Dest: "/hello"}}}
 	scratch.DestBase = Image{Ref: Scratch}
+	kept, asUser := full(), bare()
+	for _, g := range []*Graph{&kept, &asUser} {
+		g.Manifest.Build.Script, g.Manifest.Build.Volumes = []string{"make"}, []string{"/root/.cache", "/opt/kept"}
+		g.Manifest.Build.Secrets = []manifest.BuildSecret{{Name: "token", Target: "/run/secrets/token"}, {Name: "gh", Target: "/root/.netrc"}}
+		g.Secrets = map[string]string{"token": "v3", "gh": "v1"}
+	}
 	cases := map[string]bk.State{
+		"prepare-kept": kept.Prepare(), "build-kept": kept.Build(), "build-kept-as-user": asUser.Build(), "test-kept": kept.Test(),
 		"prepare": full().Prepare(), "build": full().Build(), "test": full().Test(), "release": full().Release(),
 		"release-on-scratch": scratch.Release(), "bare-release-as-user": bare().Release(), "bare-test": bare().Test(),
 	}
@@ -83,6 +90,7 @@ func TestKeyNamesWhatIsBuilt(t *testing.T) {
 		"copy":         func(g *Graph) { g.Manifest.Release.Copy[0].Dest = "/x" },
 		"test":         func(g *Graph) { g.Manifest.Test = nil },
 		"app":          func(g *Graph) { g.App = "other" },
+		"secret":       func(g *Graph) { g.Secrets = map[string]string{"token": "v2"} },
 	}
 	for what, change := range changes {
 		g := full()
@@ -114,6 +122,7 @@ func TestPrepareKeyNamesWhatIsPrepared(t *testing.T) {
 		"version": func(g *Graph) { g.Manifest.Build.Prepare.Version = "4" },
 		"app":     func(g *Graph) { g.App = "other" },
 		"cluster": func(g *Graph) { g.Cluster = "other" },
+		"secret":  func(g *Graph) { g.Secrets = map[string]string{"token": "v2"} },
 	} {
 		g := full()
 		if change(&g); g.PrepareKey(inputs) == want {

@@ -18,7 +18,8 @@ var DefaultInputs = []string{
 	"Pipfile.lock", "Gemfile.lock", "Cargo.lock", "composer.lock",
 }
 
-// Key names what is built by what it is built from: the tree, the base images by content, and the sections.
+// Key names what is built by what it is built from: the tree, the base images by content, the versions of secrets, and
+// the sections.
 func (g Graph) Key() string {
 	m := g.Manifest
 	key := struct {
@@ -29,7 +30,8 @@ func (g Graph) Key() string {
 		Build          manifest.Build
 		Release        *manifest.Release
 		Test           *manifest.Test
-	}{BuilderVersion, g.App, g.Tree, g.Base.ID, g.DestBase.ID, m.Build, m.Release, m.Test}
+		Bases, Secrets map[string]string `json:",omitempty"`
+	}{BuilderVersion, g.App, g.Tree, g.Base.ID, g.DestBase.ID, m.Build, m.Release, m.Test, g.Dockerfile.bases(), g.Secrets}
 	return hash(key)
 }
 
@@ -44,7 +46,8 @@ func (g Graph) PrepareKey(inputs map[string]string) string {
 		Base, Salt         string
 		Script, Keep, Args []string
 		Inputs             map[string]string
-	}{BuilderVersion, g.Cluster, g.App, g.Base.ID, p.Version, p.Script, p.Keep, p.Args, inputs})[:32]
+		Secrets            map[string]string `json:",omitempty"`
+	}{BuilderVersion, g.Cluster, g.App, g.Base.ID, p.Version, p.Script, p.Keep, p.Args, inputs, g.Secrets})[:32]
 }
 
 // hash is the SHA-256 of a value's JSON, in which maps are sorted.

@@ -7,11 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"lain.internal/lain/lain"
 )
 
 // build reads the section of that name.
 func (r *reader) build(key, v *node) Build {
 	b := Build{Line: key.line}
+	var target *node
 	r.section(build, "build", v, takers{
 		"base":      func(_, v *node) { b.Base, b.BaseLine = r.image(v, "build.base"), v.line },
 		"script":    func(_, v *node) { b.Script = r.scripts(v, "build.script") },
@@ -21,11 +24,14 @@ func (r *reader) build(key, v *node) Build {
 
 		"secrets":    func(_, v *node) { b.Secrets = r.buildSecrets(v) },
 		"dockerfile": func(k, v *node) { b.Dockerfile, b.DockerfileLine = r.inTree(v, "build.dockerfile"), k.line },
-		"target":     func(_, v *node) { b.Target = r.target(v) },
+		"target":     func(k, v *node) { target, b.Target = k, r.target(v) },
 	})
 	if b.DockerfileLine != 0 {
 		r.notBesideDockerfile(v)
 		return b
+	}
+	if target != nil {
+		r.fail(target, "Try: dockerfile: Dockerfile", "build.target is a stage of a Dockerfile, and there is no build.dockerfile")
 	}
 	if b.BaseLine == 0 && (v.kind == dict || v.kind == null) {
 		r.fail(key, "Name the image the build begins from. Try: base: golang:1.26", "build has no base")
@@ -123,10 +129,27 @@ func (r *reader) target(v *node) string {
 
 // notBesideDockerfile refuses what a Dockerfile says itself.
 func (r *reader) notBesideDockerfile(section *node) {
-	for _, name := range []string{"base", "prepare", "script"} {
-		if v := section.get(name); v != nil && v.kind != null {
-			r.fail(v, "The Dockerfile says it.", "build.%s cannot be used together with build.dockerfile", name)
+	for _, key := range []struct{ name, hint string }{
+		{"base", "Its FROM says it."}, {"prepare", "Its first stages and its cache do the same."}, {"script", "Its RUN says it."},
+		{"volumes", "Write it there: RUN --mount=type=cache,target=PATH COMMAND"},
+	} {
+		if v := section.get(key.name); v != nil && v.kind != null {
+			r.fail(v, key.hint, "build.%s cannot be used together with build.dockerfile", key.name)
 		}
+	}
+	if v := section.get("secrets"); v != nil {
+		for _, item := range v.items {
+			if target := item.get("target"); target != nil {
+				r.fail(target, "Write it there: RUN --mount=type=secret,id=NAME,target=PATH COMMAND", "build.secrets.target cannot be used together with build.dockerfile")
+			}
+		}
+	}
+}
+
+// notReleased refuses a release section beside a Dockerfile, whose last stage is what is released.
+func (r *reader) notReleased(m *Manifest, root *node) {
+	if m.Build.DockerfileLine != 0 && m.Release != nil {
+		r.fail(root.get("release"), "What is released is the stage that build.target names, or the last one.", "release cannot be used together with build.dockerfile")
 	}
 }
 
@@ -224,17 +247,37 @@ func (r *reader) test(key, v *node) *Test {
 	return t
 }
 
-// buildVolumes reads absolute paths.
+var keptPath = regexp.MustCompile(`^(/[A-Za-z0-9._@+-]+)+/?$`)
+
+// buildVolumes reads absolute paths, each once. Their letters are those that mean nothing to a glob.
 func (r *reader) buildVolumes(v *node) []string {
 	var paths []string
 	for _, item := range r.texts(v, "build.volumes") {
-		if !path.IsAbs(item.text) {
+		p := path.Clean(item.text)
+		switch {
+		case !path.IsAbs(item.text):
 			r.fail(item, "Try: - /root/.cache", "build.volumes takes absolute paths, and this is %s", show(item.text))
-			continue
+		case !keptPath.MatchString(p) || len(p) > lain.MaxSecretPath:
+			r.fail(item, "Letters, digits and ._@+- may stand between the slashes.", "build.volumes cannot keep %s", show(item.text))
+		case closed(p):
+			r.fail(item, "Try: - /root/.cache", "build.volumes cannot keep %s: a build needs what is there", show(p))
+		case slices.Contains(paths, p):
+			r.warn(item, "build.volumes names %s twice", show(p))
+		default:
+			paths = append(paths, p)
 		}
-		paths = append(paths, path.Clean(item.text))
 	}
 	return paths
+}
+
+// closed are directories that hold the system's files, or those of the commit.
+func closed(p string) bool {
+	for _, dir := range []string{"/proc", "/sys", "/dev"} {
+		if p == dir || strings.HasPrefix(p, dir+"/") {
+			return true
+		}
+	}
+	return p == "/" || p == "/lain" || p == appRoot
 }
 
 // notWith refuses build.volumes beside release.script, as LAIN did.

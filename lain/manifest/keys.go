@@ -34,8 +34,8 @@ type known struct {
 	takes    shape  // the values, as JSON Schema
 	about    string // what it says, one sentence without a full stop
 	required bool
+	instead  string // of a required key: another one that may stand in its place
 	later    bool   // it is read and checked, and not served yet
-	refused  bool   // of a key not served: without it the file makes no sense, so it is an error
 	lost     string // of a key not served: what will not happen, where silence would be dangerous
 	hint     string // of a key not served: what its absence means
 }
@@ -67,17 +67,14 @@ var keys = []known{
 	{in: top, name: "cron", takes: ref(proc), later: true, lost: "it will never run", about: "short for cron.cron"},
 	{in: top, name: "cron.*", takes: ref(proc), later: true, lost: "it will never run", about: "a proc that runs to its end at the times of its schedule"},
 
-	{in: build, name: "base", takes: scalars, required: true, about: "the image the build begins from"},
+	{in: build, name: "base", takes: scalars, required: true, instead: "dockerfile", about: "the image the build begins from"},
 	{in: build, name: "prepare", takes: either(ref(prepare), scripts), about: "what is kept from one push to the next"},
 	{in: build, name: "script", takes: scripts, about: "lines of shell, each in a shell of its own in /lain/app"},
 	{in: build, name: "build_arg", takes: listOf(word(argPattern)), about: "NAME=VALUE for the scripts"},
-	{in: build, name: "volumes", takes: listOf(word("^/")), later: true, about: "absolute paths whose files are kept from build to build",
-		hint: "Each build begins without the files of the last one."},
-	{in: build, name: "secrets", takes: listOf(either(scalars, ref(secret))), later: true, about: "secrets the scripts see as files in memory",
-		hint: "The scripts do not see them."},
-	{in: build, name: "dockerfile", takes: scalars, later: true, refused: true, about: "the path of a Dockerfile to build with, in place of base, prepare and script",
-		hint: "Leave it out, and write build.base and build.script."},
-	{in: build, name: "target", takes: scalars, later: true, about: "the stage of the Dockerfile to build"},
+	{in: build, name: "volumes", takes: listOf(word(keptPath.String())), about: "absolute paths whose files are kept from build to build"},
+	{in: build, name: "secrets", takes: listOf(either(scalars, ref(secret))), about: "secrets that the scripts of prepare and build see as files in memory"},
+	{in: build, name: "dockerfile", takes: scalars, about: "the path of a Dockerfile to build with, in place of base, prepare and script"},
+	{in: build, name: "target", takes: scalars, about: "the stage of the Dockerfile to build"},
 
 	{in: prepare, name: "version", takes: shape{"type": []string{"string", "integer", "boolean"}, "pattern": `^\s*[a-zA-Z0-9]{1,64}\s*$`}, about: "a word that makes it anew when it changes"},
 	{in: prepare, name: "script", takes: scripts, about: "lines of shell, each in a shell of its own in /lain/app"},
@@ -189,10 +186,7 @@ func lookup(in section, name string) (known, bool) {
 
 // notServed is the sentence for a key that has no effect yet.
 func (k known) notServed(name string) string {
-	switch {
-	case k.refused:
-		return show(name) + " is not served yet, and nothing can be done without it"
-	case k.lost != "":
+	if k.lost != "" {
 		return fmt.Sprintf("%s is not served yet: %s", show(name), k.lost)
 	}
 	return show(name) + " is not served yet and is ignored"

@@ -35,10 +35,10 @@ type Build struct {
 	Script         []string      // entries as written; each runs in a shell of its own
 	Prepare        *Prepare      // nil: none
 	Args           []string      // K=V
-	Volumes        []string      // absolute and clean; not served yet
-	Secrets        []BuildSecret // not served yet
-	Dockerfile     string        // path in the tree; "": none. With one there is no Base, Prepare or Script; not served yet
-	Target         string        // stage of the Dockerfile; "": the last; not served yet
+	Volumes        []string      // absolute and clean, each once: kept from build to build
+	Secrets        []BuildSecret // each name once
+	Dockerfile     string        // path in the tree; "": none. With one there is no Base, Prepare, Script, Volumes or Release
+	Target         string        // stage of the Dockerfile; "": the last
 	Line           int           // of the key build
 	DockerfileLine int           // 0: not written
 	BaseLine       int           // of its base

@@ -74,6 +74,7 @@ func (r *reader) together(m *Manifest, root *node) {
 		r.fail(&node{}, "Try: build: {base: \"golang:1.26\"}", "build is missing")
 	}
 	r.notWith(root)
+	r.notReleased(m, root)
 	r.rootless(m)
 	if len(m.Procs) == 0 {
 		r.warn(&node{}, "no proc is served: nothing will run")

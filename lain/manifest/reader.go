@@ -52,8 +52,6 @@ func (r *reader) section(in section, title string, v *node, take takers) {
 		case r.template && isTemplate(p.value):
 			r.later(p.key, show(p.key.text)+" holds a template, which is not filled in yet: it is ignored", "")
 			continue
-		case k.refused && k.later:
-			r.fail(p.key, k.hint, "%s", k.notServed(p.key.text))
 		case k.later:
 			r.later(p.key, k.notServed(p.key.text), k.hint)
 		}

@@ -62,7 +62,7 @@ func Schema() []byte {
 
 // sectionShape is a map of known keys.
 func sectionShape(in section) shape {
-	properties, patterns, required := shape{}, shape{}, []string{}
+	properties, patterns, required, instead := shape{}, shape{}, []string{}, []shape{}
 	var rest any = false
 	for _, k := range keys {
 		stem, wild := strings.CutSuffix(k.name, ".*")
@@ -76,11 +76,18 @@ func sectionShape(in section) shape {
 		default:
 			properties[k.name] = k.shape()
 		}
-		if k.required {
+		switch {
+		case k.instead != "":
+			instead = []shape{{"required": []string{k.name}}, {"required": []string{k.instead}}}
+		case k.required:
 			required = append(required, k.name)
 		}
 	}
-	return sectionOf(properties, patterns, required, rest)
+	s := sectionOf(properties, patterns, required, rest)
+	if len(instead) > 0 {
+		s["anyOf"] = instead
+	}
+	return s
 }
 
 func sectionOf(properties, patterns shape, required []string, rest any) shape {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -150,7 +151,11 @@ func (r *reader) buildSecrets(v *node) []BuildSecret {
 			continue
 		}
 		if s.Target == "" {
-			s.Target = "/run/secrets/" + s.Name
+			s.Target = string(lain.BuildSecretPath(s.Name))
+		}
+		if slices.ContainsFunc(secrets, func(o BuildSecret) bool { return o.Name == s.Name || o.Target == s.Target }) {
+			r.fail(item, "", "build.secrets names %s, or its file, twice", show(s.Name))
+			continue
 		}
 		secrets = append(secrets, s)
 	}
