@@ -34,7 +34,7 @@ COPY --from=nobody/has:1 / /
 FROM lain-test-busybox:1 AS release
 WORKDIR /srv
 COPY --link --from=build /src/out /src/list ./
-USER 1000
+USER 1000:1000
 EXPOSE 8080
 ENV MODE=plain
 ENTRYPOINT ["/bin/sh"]
@@ -80,7 +80,7 @@ func TestDockerfileIsBuilt(t *testing.T) {
 	}
 	want := map[string]string{"lain.app": string(r.App), "lain.commit": string(r.Commit), "lain.run": "7", "lain.cluster": "test", "org.base": "yes"}
 	c := config.Config
-	if fmt.Sprint(c.Labels) != fmt.Sprint(want) || c.User != "1000" || c.WorkingDir != "/srv" || fmt.Sprint(c.Entrypoint, c.Cmd) != "[/bin/sh] [-c true]" ||
+	if fmt.Sprint(c.Labels) != fmt.Sprint(want) || c.User != "1000:1000" || c.WorkingDir != "/srv" || fmt.Sprint(c.Entrypoint, c.Cmd) != "[/bin/sh] [-c true]" ||
 		!slices.Contains(c.Env, "MODE=plain") || !slices.Contains(c.Env, "FLAVOUR=plain") || !config.Created.Time.Equal(r.CommitTime) {
 		t.Errorf("config: %+v", config)
 	}
