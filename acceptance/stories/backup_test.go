@@ -49,6 +49,7 @@ func (k *keeper) mustLaind(args ...string) string {
 // Everything is lost, the swarm too, and comes back from one file: the same release serves, main names the same
 // commit, and the next push goes through.
 func TestBackupDestroyEverythingRestore(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	k := newKeeper(t, tw)
 	app := tw.NewApp(t, "phoenix")
@@ -130,6 +131,7 @@ func (k *keeper) lose(app *town.App) {
 
 // A restore that dies leaves the data folder that was, or the one that is to be, and the next one works.
 func TestRestoreDiesAtItsWrites(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	k := newKeeper(t, tw)
 	app := tw.NewApp(t, "twice")
@@ -186,6 +188,7 @@ func inode(t *testing.T, path string) string {
 // The vault, the engine's secrets and all else are lost and come back from one file: the same release serves with the
 // same values, and a secret can be changed.
 func TestBackupBringsSecretsBack(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	k := newKeeper(t, tw)
 	u := newUser(t, tw, "keeps", "  num_instances: 2")
@@ -220,6 +223,7 @@ func TestBackupBringsSecretsBack(t *testing.T) {
 // A backup is of its moment, also where that is in the middle of a rollout: what comes back of it is the release that
 // served then, and the run that was under way has ended without it.
 func TestBackupInTheMiddleOfARollout(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	k := newKeeper(t, tw)
 	app := tw.NewApp(t, "midway")

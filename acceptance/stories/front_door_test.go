@@ -274,6 +274,7 @@ func TestOnlyKeysAreAskedFor(t *testing.T) {
 
 // The town is its own: whoever shares the holder's address shares its places.
 func TestHeldConnections_KeepNobodyOut(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "wanted")
 	app.MustPush()

@@ -193,6 +193,7 @@ func TestZipBomb_OfFoldersIsRefusedBeforeABuild(t *testing.T) {
 
 // The town is its own: git on both sides is busy with two gigabytes for a while.
 func TestZipBomb_OfOneFileIsRefusedAndFillsNoDisk(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "bomb")
 	zeros := filepath.Join(app.Dir, "zeros")

@@ -23,6 +23,7 @@ const victims = 2
 // commit that serves, which is the old or the new one; the pusher was told success only if it is the new one;
 // no request was lost meanwhile; and the next push comes as far as its own point, which is a later one, or through.
 func TestKillAtEveryWriteOfAPush(t *testing.T) {
+	t.Parallel()
 	var all []*victim
 	for range victims {
 		all = append(all, newVictim(t))
@@ -218,6 +219,7 @@ func (v *victim) judge(pushed string, code int) (what string, err error) {
 // A server that dies when the engine has begun to stop what the router knows, before the router knows anything else,
 // may be away for a while: those who get requests are told of their end later than the engine means them to be.
 func TestAServerThatComesBackLateLosesNoRequest(t *testing.T) {
+	t.Parallel()
 	v := newVictim(t)
 	v.away = 3 * time.Second
 	v.dieAtEach(t, []string{"state.put.endpoints:before#1", "router.nginx.reload:before#1"})
@@ -226,6 +228,7 @@ func TestAServerThatComesBackLateLosesNoRequest(t *testing.T) {
 // The same for the push that makes an application: either nothing serves and main names nothing, or both are
 // the pushed commit.
 func TestKillDuringAFirstPush(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	for _, point := range only([]string{
 		"git.create:before#1", "git.create:after#1", "state.commit.run:before#1", "state.commit.run:after#1",
@@ -263,6 +266,7 @@ func TestKillDuringAFirstPush(t *testing.T) {
 // A server that dies while it takes a failed release back: whatever it had written of the return, there is one in
 // the end, and it is the old commit that serves, by all that can be asked.
 func TestKillDuringAReturn(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Binary: "laind-failpoint"})
 	v := &victim{t: t, tw: tw, app: tw.NewApp(t, "returns"), versions: map[string]string{}}
 	v.serving = v.app.Head()

@@ -195,6 +195,7 @@ func TestOneshot_CtrlCStopsIt(t *testing.T) {
 // A server that dies while a oneshot runs: nobody was told success, so it is stopped at the next start, and was
 // never started a second time.
 func TestOneshot_KilledWithTheServer(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "orphan")
 	app.MustPush()
@@ -225,6 +226,7 @@ func TestOneshot_KilledWithTheServer(t *testing.T) {
 
 // A detached push has been answered: its oneshot is waited for by the next start, and its run goes on.
 func TestOneshot_OfADetachedPushOutlivesTheServer(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "patient")
 	app.MustPush()
@@ -246,6 +248,7 @@ func TestOneshot_OfADetachedPushOutlivesTheServer(t *testing.T) {
 
 // An engine that dies takes the container with it: the push is refused, and the oneshot is not started again.
 func TestOneshot_KilledWithTheEngine(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "engineless")
 	app.MustPush()

@@ -47,6 +47,7 @@ func randomValue() string {
 // its container's log, which is the application's own. A build argument is where lain.yaml is, and nowhere else. A value
 // of env: and a file in the image are found, so that the search is known to see.
 func TestPlantedValues_AreFoundNowhereButInTheContainers(t *testing.T) {
+	t.Parallel()
 	began := time.Now().Add(-time.Second)
 	values := map[string]string{blotted: blotted}
 	for _, name := range []string{first, second, config, arg, env, layer} {

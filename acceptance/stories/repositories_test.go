@@ -135,6 +135,7 @@ func TestLFSClient_IsToldThatThereIsNone(t *testing.T) {
 
 // The town is its own: half a gigabyte on its way would slow the stories that count requests.
 func TestAPushOf500MB_Serves(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "huge")
 	app.Write("lain.yaml", "appname: "+app.Name+`

@@ -17,6 +17,7 @@ import (
 // another.
 
 func TestUpgradeUnderLoad_LosesNoRequest(t *testing.T) {
+	t.Parallel()
 	newer := copyOfPrograms(t)
 	tw := town.New(t, town.Options{})
 	app, l := underLoad(t, tw, "upgrade")
@@ -63,6 +64,7 @@ func must(t testing.TB, err error) {
 }
 
 func TestRestartOfTheEngine(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "engine")
 	app.MustPush()
@@ -84,6 +86,7 @@ func TestRestartOfTheEngine(t *testing.T) {
 
 // An engine that dies in the midst of a rollout ends it one way or the other, and the truth is told.
 func TestRestartOfTheEngineDuringARollout(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "midway")
 	app.MustPush()
@@ -129,6 +132,7 @@ func comesBack(t *testing.T, app *town.App, commit, version string) {
 }
 
 func TestSIGTERMWaitsForABuild(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "drained")
 	app.MustPush()
@@ -167,6 +171,7 @@ func noNewPush(t *testing.T, tw *town.Town) {
 }
 
 func TestSIGTERMInterruptsABuildThatTakesTooLong(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Args: []string{"--drain-timeout", "2s"}})
 	app := tw.NewApp(t, "cut")
 	app.MustPush()
@@ -193,6 +198,7 @@ func TestSIGTERMInterruptsABuildThatTakesTooLong(t *testing.T) {
 }
 
 func TestSIGTERMWaitsForARollout(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "finished")
 	app.MustPush()
@@ -210,6 +216,7 @@ func TestSIGTERMWaitsForARollout(t *testing.T) {
 }
 
 func TestSIGTERMLeavesALongRolloutToTheNextStart(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{Args: []string{"--drain-timeout", "1s"}})
 	app := tw.NewApp(t, "left")
 	app.MustPush()
@@ -232,6 +239,7 @@ func TestSIGTERMLeavesALongRolloutToTheNextStart(t *testing.T) {
 
 // Somebody removes by hand what the server made.
 func TestWhatIsRemovedByHandComesBack(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	app := tw.NewApp(t, "hand")
 	app.MustPush()

@@ -20,6 +20,7 @@ import (
 // Two servers on one machine and one engine: an application of the same name on each, and neither knows of the
 // other's.
 func TestTwoServersShareAnEngine(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	dir, err := os.MkdirTemp("", "lain-two")
 	if err != nil {

@@ -231,6 +231,7 @@ func deadSocket(t *testing.T, path string) {
 // secrets: the push succeeds or is refused in a sentence, what needs no secrets is not held up, what runs is not
 // touched, and afterwards all works without anybody's help.
 func TestVaultTrouble_AtEveryStage(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	steady := newBystander(t, tw)
 	users := []*user{newUser(t, tw, "before"), newUser(t, tw, "building"), newUser(t, tw, "asking")}
@@ -309,6 +310,7 @@ func vaultHas(t *testing.T, tw *town.Town, u *user, value string) {
 // The vault was started again by somebody while the server was away, so it is sealed. Containers that crash
 // meanwhile have their secrets, and the next server opens it.
 func TestVaultRestartedByHandWhileTheServerIsAway(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	steady := newBystander(t, tw)
 	u := newUser(t, tw, "restarted")
@@ -383,6 +385,7 @@ func (u *user) servesAgain() {
 
 // A vault that others run goes away in the midst of a push, and stays away.
 func TestOutsideVaultGoesAway(t *testing.T) {
+	t.Parallel()
 	vault := town.NewOutsideVault(t)
 	tw := town.New(t, town.Options{Args: vault.Args()})
 	steady := newBystander(t, tw)

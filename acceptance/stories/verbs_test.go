@@ -292,6 +292,7 @@ func TestKeysAdd_RefusesWhatIsNoKey(t *testing.T) {
 }
 
 func TestTheLastKey_CannotBeRemoved(t *testing.T) {
+	t.Parallel()
 	tw := town.New(t, town.Options{})
 	mine := town.JSON[struct{ Fingerprint string }](t, tw, "whoami").Fingerprint
 	if r := tw.SSH(t, "keys rm "+mine); r.Code != 75 || !strings.Contains(r.Stderr, "is the last key of the last admin: add another one first") {
