@@ -34,20 +34,22 @@ func (tw *Town) NewApp(t testing.TB, prefix string) *App {
 	a.Write("VERSION", "one\n")
 	a.Commit("one")
 	if tw.o.Leave {
-		t.Cleanup(a.leave)
+		t.Cleanup(func() { tw.leaving.Go(a.leave) })
 	}
 	return a
 }
 
-// leave destroys the application, if there is one, so that its containers do not slow the stories after it.
-func (a *App) leave() {
+// leave destroys the application, if there is one, so that its containers do not slow the stories after it. Nobody waits
+// for it but Close, which returns the error.
+func (a *App) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	words := fmt.Sprintf("destroy %s --confirm %[1]s", a.Name)
 	out, err := exec.CommandContext(ctx, "ssh", append(a.town.SSHOptions(a.town.Key), "lain@"+a.town.IP(), "--", words)...).CombinedOutput()
 	if err != nil && !strings.Contains(string(out), "there is no application") {
-		a.t.Errorf("%s: %v\n%s", words, err, out)
+		return fmt.Errorf("%s: %w\n%s", words, err, out)
 	}
+	return nil
 }
 
 // URL is the remote's.

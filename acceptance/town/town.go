@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"lain.internal/lain/acceptance/lab"
 )
 
@@ -42,6 +44,8 @@ type Town struct {
 	Key string // private key of the admin
 	dir string
 	o   Options
+
+	leaving errgroup.Group // applications whose test is over
 
 	mu     sync.Mutex
 	laind  *exec.Cmd
@@ -267,9 +271,9 @@ func (tw *Town) signal(sig syscall.Signal) error {
 
 // Close ends the server, what outlives it, and the engine, and removes everything.
 func (tw *Town) Close() error {
-	var all error
+	all := tw.leaving.Wait()
 	if tw.laind != nil {
-		all = errors.Join(tw.Kill(), tw.down())
+		all = errors.Join(all, tw.Kill(), tw.down())
 	}
 	all = errors.Join(all, tw.Lab.Down())
 	if tw.dir != "" && os.Getenv("LAIN_KEEP") == "" {
