@@ -27,7 +27,7 @@ func (c *call) all(what string, max int64) ([]byte, error) {
 // value asks for one value: at a terminal with a prompt and without echo (the client's terminal is raw), else the
 // whole of standard input without the newline that echo and editors put at its end.
 func (c *call) value(name string) (string, error) {
-	if !c.session.PTY {
+	if c.session.Terminal == nil {
 		data, err := c.all("the value of "+name, maxInput)
 		text := strings.TrimSuffix(string(data), "\n")
 		return strings.TrimSuffix(text, "\r"), err

@@ -11,6 +11,8 @@ import (
 
 	"github.com/gliderlabs/ssh"
 	gossh "golang.org/x/crypto/ssh"
+
+	"lain.internal/lain/lain"
 )
 
 // gitProtocol is what a client may say in GIT_PROTOCOL, the one variable that is taken.
@@ -33,7 +35,7 @@ type channel struct {
 
 	protocol string // GIT_PROTOCOL
 	pty      bool
-	width    int
+	terminal lain.Terminal
 	started  bool
 	raw      string // the command
 	refused  bool   // the server is stopping: the session is not counted
@@ -55,7 +57,7 @@ func (s *Server) channel(_ *ssh.Server, sc *gossh.ServerConn, offer gossh.NewCha
 	if err != nil {
 		return
 	}
-	h := &channel{s: s, ssh: sc, ch: ch, closed: make(chan struct{})}
+	h := &channel{s: s, ssh: sc, ch: ch, closed: make(chan struct{}), terminal: lain.Terminal{Resized: make(chan lain.TerminalSize, 1)}}
 	h.ctx, h.cancel = context.WithCancelCause(s.base)
 	h.ready = time.AfterFunc(s.o.HandshakeTimeout, func() { _ = ch.Close() })
 	h.serve(requests)
@@ -66,7 +68,10 @@ func (h *channel) serve(requests <-chan *gossh.Request) {
 	defer h.ready.Stop()
 	n := 0
 	for r := range requests {
-		if n++; n > maxRequests {
+		if r.Type != "window-change" { // of which a person makes many by pulling at a corner
+			n++
+		}
+		if n > maxRequests {
 			_ = h.ch.Close()
 		}
 		ok := n <= maxRequests && h.request(r)
@@ -88,9 +93,9 @@ func (h *channel) request(r *gossh.Request) bool {
 	case "env":
 		return h.env(r.Payload)
 	case "pty-req":
-		return h.terminal(r.Payload)
+		return h.terminalRequest(r.Payload)
 	case "window-change":
-		return h.pty
+		return h.resize(r.Payload)
 	case "exec", "shell":
 		return h.begin(r)
 	case "signal":
@@ -110,7 +115,12 @@ func (h *channel) env(payload []byte) bool {
 	return true
 }
 
-func (h *channel) terminal(payload []byte) bool {
+// terminalName is what a terminal may be called (terminfo(5)).
+var terminalName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9+._-]{0,63}$`)
+
+// terminalRequest takes a terminal of a client (RFC 4254, section 6.2). Its modes are not taken: it stays in the
+// client's hands.
+func (h *channel) terminalRequest(payload []byte) bool {
 	var v struct {
 		Term                         string
 		Columns, Rows, Width, Height uint32
@@ -119,8 +129,29 @@ func (h *channel) terminal(payload []byte) bool {
 	if gossh.Unmarshal(payload, &v) != nil || h.started || h.pty {
 		return false
 	}
-	h.pty, h.width = true, int(min(v.Columns, 1000))
+	h.pty, h.terminal.Size = true, sizeOf(v.Columns, v.Rows)
+	if terminalName.MatchString(v.Term) {
+		h.terminal.Name = v.Term
+	}
 	return true
+}
+
+// resize tells the command of another size. Of several that it has not asked for yet the last counts.
+func (h *channel) resize(payload []byte) bool {
+	var v struct{ Columns, Rows, Width, Height uint32 }
+	if !h.pty || gossh.Unmarshal(payload, &v) != nil {
+		return false
+	}
+	select {
+	case <-h.terminal.Resized:
+	default:
+	}
+	h.terminal.Resized <- sizeOf(v.Columns, v.Rows) // nobody else sends
+	return true
+}
+
+func sizeOf(columns, rows uint32) lain.TerminalSize {
+	return lain.TerminalSize{Columns: int(min(columns, 1000)), Rows: int(min(rows, 1000))}
 }
 
 // run runs the command and ends the channel with its exit code. Whatever goes wrong in it stays in it.

@@ -71,8 +71,11 @@ func gitExit(c command.Command, verb int) int {
 }
 
 func (h *channel) session() Session {
-	sess := Session{Remote: h.ssh.RemoteAddr(), Local: h.ssh.LocalAddr(), Stdin: h.ch, PTY: h.pty, Width: h.width}
+	sess := Session{Remote: h.ssh.RemoteAddr(), Local: h.ssh.LocalAddr(), Stdin: h.ch, Raw: h.ch}
 	sess.Stdout, sess.Stderr = h.writers()
+	if h.pty {
+		sess.Terminal = &h.terminal
+	}
 	return sess
 }
 

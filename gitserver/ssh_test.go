@@ -1,12 +1,14 @@
 package gitserver
 
 import (
+	"bytes"
 	"context"
 	//lint:ignore SA1019 a key of this kind is what must be refused
 	"crypto/dsa"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -205,7 +207,7 @@ func TestATerminalGetsCarriageReturns(t *testing.T) {
 	l := newLab(t)
 	l.onRun(func(_ context.Context, s Session, _ []string) int {
 		_, _ = io.WriteString(s.Stdout, "a\nb\r\n")
-		return s.Width
+		return s.Terminal.Size.Columns
 	})
 	c, err := dial(l, l.addKey("bob"))
 	if err != nil {
@@ -222,6 +224,51 @@ func TestATerminalGetsCarriageReturns(t *testing.T) {
 	out, err := s.Output("x")
 	if exit, ok := err.(*gossh.ExitError); string(out) != "a\r\nb\r\n" || !ok || exit.ExitStatus() != 97 {
 		t.Fatalf("%q %v", out, err)
+	}
+}
+
+// A command learns the terminal's name and size, and of its new sizes the last one at least; what it writes to Raw comes
+// as it is.
+func TestATerminalIsDescribed(t *testing.T) {
+	l := newLab(t)
+	asked := make(chan struct{})
+	l.onRun(func(_ context.Context, s Session, _ []string) int {
+		_, _ = fmt.Fprintf(s.Raw, "%s %v\n", s.Terminal.Name, s.Terminal.Size)
+		<-asked
+		_, _ = fmt.Fprintf(s.Raw, "%v\n", <-s.Terminal.Resized)
+		return 0
+	})
+	c, err := dial(l, l.addKey("bob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestPty("xterm-256color", 24, 97, nil); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	s.Stdout = &out
+	if err := s.Start("x"); err != nil {
+		t.Fatal(err)
+	}
+	for rows := range 2 * maxRequests {
+		if err := s.WindowChange(rows, 100_000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ok, err := s.SendRequest("break", true, nil); ok || err != nil { // its answer comes behind all of them
+		t.Fatal(ok, err)
+	}
+	close(asked)
+	if err := s.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if want := "xterm-256color {97 24}\n{1000 1000}\n"; out.String() != want {
+		t.Errorf("%q, not %q", out.String(), want)
 	}
 }
 

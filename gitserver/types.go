@@ -25,10 +25,10 @@ type Session struct {
 	Person         lain.Person
 	Fingerprint    string // of the key that proved itself: "SHA256:..."
 	Remote, Local  net.Addr
-	Stdin          io.Reader // io.EOF when the client sends no more
-	Stdout, Stderr io.Writer // with a PTY, newlines become carriage return and newline
-	PTY            bool
-	Width          int // of the terminal in columns; 0: unknown
+	Stdin          io.Reader      // io.EOF when the client sends no more
+	Stdout, Stderr io.Writer      // with a terminal, newlines become carriage return and newline
+	Raw            io.Writer      // standard output as it is
+	Terminal       *lain.Terminal // nil: there is none at the other end
 }
 
 // Authenticator knows whose a key is. An unknown key is any error: the client learns nothing more.

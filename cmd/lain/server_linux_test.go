@@ -33,11 +33,11 @@ type echo struct{}
 func (echo) Run(_ context.Context, s gitserver.Session, args []string) int {
 	if args[0] == "config" {
 		fmt.Fprintf(s.Stderr, "Value: ")
-		fmt.Fprintf(s.Stdout, "%q at a terminal: %v, %d characters\n", args, s.PTY, len(typed(s.Stdin)))
+		fmt.Fprintf(s.Stdout, "%q at a terminal: %v, %d characters\n", args, s.Terminal != nil, len(typed(s.Stdin)))
 		return 0
 	}
 	in, _ := io.ReadAll(s.Stdin)
-	fmt.Fprintf(s.Stdout, "%s ran %q at a terminal: %v with %q\n", s.Person, args, s.PTY, in)
+	fmt.Fprintf(s.Stdout, "%s ran %q at a terminal: %v with %q\n", s.Person, args, s.Terminal != nil, in)
 	return 3
 }
 
