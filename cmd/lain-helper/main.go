@@ -11,6 +11,8 @@ import (
 	"os"
 	"runtime"
 
+	"lain.internal/lain/helper/enter"
+	"lain.internal/lain/helper/file"
 	"lain.internal/lain/helper/probe"
 	"lain.internal/lain/helper/start"
 )
@@ -21,6 +23,10 @@ const usage = `lain-helper starts the command of a container and asks it whether
   helper serve HOLD [--config FILE] -- COMMAND [ARGUMENT...]
   helper once [--config FILE] -- COMMAND [ARGUMENT...]
   helper probe (--http URL | --tcp HOST:PORT | --exec) [--timeout 3s] [--interval 5s] [--state FILE] [-- COMMAND...]
+  helper enter ID [--terminal NAME COLUMNS ROWS] [--config FILE] -- [COMMAND [ARGUMENT...]]
+  helper leave ID
+  helper get PATH
+  helper put PATH
 `
 
 // exitUsage is what sysexits.h calls EX_USAGE.
@@ -29,9 +35,9 @@ const exitUsage = 64
 // The process goes on as the application's: no thread but the first may change it (package start).
 func init() { runtime.LockOSThread() }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-func run(args []string, stdout, stderr io.Writer) int {
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		_, _ = io.WriteString(stderr, usage)
 		return exitUsage
@@ -45,6 +51,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return start.Once(args[1:], stderr)
 	case "probe":
 		return probe.Main(args[1:], stdout, stderr)
+	case "enter":
+		return enter.Main(args[1:], stdin, stderr)
+	case "leave":
+		return enter.Leave(args[1:], stderr)
+	case "get":
+		return file.Get(args[1:], stdout, stderr)
+	case "put":
+		return file.Put(args[1:], stdin, stderr)
 	case "help", "--help", "-h":
 		_, _ = io.WriteString(stdout, usage)
 		return 0
