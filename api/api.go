@@ -37,11 +37,12 @@ type Logs interface {
 	Logs(context.Context, engine.LogQuery, func(engine.LogLine) error) error
 }
 
-// Machine is the engine, as far as it says what it has and what is used of it.
+// Machine is the engine, as far as it says what it has and what is used of it, and lets people in.
 type Machine interface {
 	TaskMemory(context.Context, lain.AppName) (map[string]engine.Memory, error) // by the id of the task
 	Nodes(context.Context) ([]engine.Node, error)
 	ForeignImages(context.Context) ([]engine.Image, error)
+	Enter(context.Context, engine.Entry) (exit int, err error)
 }
 
 // Rights says who may do what.
@@ -145,7 +146,7 @@ func (a *API) table() []verb {
 		{name: "destroy", args: "APP", summary: "remove an application with all that is its own; there is no way back", example: "destroy hello --confirm hello",
 			action: access.DeleteApp, run: destroy,
 			flags: func(f *pflag.FlagSet) { f.String("confirm", "", "the application's name once more") }},
-	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs(), placeVerbs(), machineVerbs(), eventVerbs())
+	}, changeVerbs(), secretVerbs(), configVerbs(), activityVerbs(), placeVerbs(), machineVerbs(), eventVerbs(), enterVerbs())
 }
 
 func number(what string, n int) func(*pflag.FlagSet) {

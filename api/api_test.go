@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +37,8 @@ type far struct {
 	repos     *repo.Store // made by the tests that need one
 	memory    map[string]engine.Memory
 	images    []engine.Image
+	entered   []engine.Entry
+	exit      int    // of what was entered
 	away      error  // what the engine answers instead
 	create    func() // called while an application is made; nil: nothing
 }
@@ -103,6 +106,10 @@ func (f *far) TaskMemory(context.Context, lain.AppName) (map[string]engine.Memor
 func (f *far) Nodes(context.Context) ([]engine.Node, error) {
 	return []engine.Node{{Name: "n1", CPUs: 2_000_000_000, Memory: 4 << 30, Ready: true}, {Name: "n2", CPUs: 8_000_000_000, Memory: 64 << 30}}, f.away
 }
+func (f *far) Enter(_ context.Context, e engine.Entry) (int, error) {
+	f.entered = append(f.entered, e)
+	return f.exit, f.away
+}
 func (f *far) ForeignImages(context.Context) ([]engine.Image, error) { return f.images, f.away }
 func (f *far) Can(_ context.Context, _ lain.Person, a access.Action, _ lain.AppName) error {
 	if a == f.denied {
@@ -151,7 +158,7 @@ func put[T any](t *testing.T, k state.Kind[T], key string, v T) {
 func (r *rig) do(args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
 	code = r.api.Run(r.t.Context(), gitserver.Session{Person: "alice", Fingerprint: "SHA256:x", Local: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 2222},
-		Stdin: strings.NewReader("ssh-ed25519 AAAA"), Stdout: &o, Stderr: &e}, args)
+		Stdin: strings.NewReader("ssh-ed25519 AAAA"), Stdout: &o, Raw: &o, Stderr: &e}, args)
 	return code, o.String(), e.String()
 }
 
@@ -273,7 +280,7 @@ func TestEveryVerbAnswersJSON(t *testing.T) {
 	r := newRig(t)
 	for _, v := range r.api.verbs {
 		word := strings.Fields(v.name)[0]
-		if word == "diff" || word == "secret" || word == "config" || word == "apply" { // want a repository or a vault: tests of their own
+		if slices.Contains([]string{"diff", "secret", "config", "apply", "enter", "cp"}, word) { // tests of their own
 			continue
 		}
 		args := strings.Fields(v.name)

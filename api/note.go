@@ -87,6 +87,9 @@ func said(v verb, args []string, app lain.AppName) string {
 	if app != "" {
 		args = args[1:]
 	}
+	if v.told > 0 {
+		args = args[:min(v.told, len(args))]
+	}
 	words := slices.Clone(args)
 	for i, w := range words {
 		if name, _, _ := strings.Cut(w, "="); !strings.HasPrefix(v.name, "scale") {

@@ -142,14 +142,12 @@ func logs(c *call) error {
 func (c *call) whose() (lain.ProcName, int, error) {
 	proc, _ := c.flags.GetString("proc")
 	instance, _ := c.flags.GetString("instance")
-	number := 0
 	if instance != "" {
-		name, digits, _ := strings.Cut(instance, ".")
-		var err error
-		if number, err = strconv.Atoi(digits); err != nil || number < 1 || proc != "" && proc != name {
-			return "", 0, wrongArgument(c, "--instance %q is no instance: say it as ps does, web.1", instance).WithHint("See: ps %s", c.app)
+		name, number, err := c.instance(instance)
+		if err == nil && proc != "" && proc != string(name) {
+			err = wrongArgument(c, "--instance %s is none of --proc %s", instance, report.Line(proc, 40)).WithHint("See: ps %s", c.app)
 		}
-		proc = name
+		return name, number, err
 	}
 	if proc == "" {
 		return "", 0, nil
@@ -158,7 +156,21 @@ func (c *call) whose() (lain.ProcName, int, error) {
 	if err != nil {
 		return "", 0, fault.New(fault.Invalid, "%w", err)
 	}
-	return name, number, nil
+	return name, 0, nil
+}
+
+// instance reads the name of one, as ps has it.
+func (c *call) instance(text string) (lain.ProcName, int, error) {
+	name, digits, _ := strings.Cut(text, ".")
+	number, err := strconv.Atoi(digits)
+	if err != nil || number < 1 {
+		return "", 0, wrongArgument(c, "%q is no instance: say it as ps does, web.1", report.Line(text, 40)).WithHint("See: ps %s", c.app)
+	}
+	proc, err := lain.ParseProcName(name)
+	if err != nil {
+		return "", 0, fault.New(fault.Invalid, "%w", err)
+	}
+	return proc, number, nil
 }
 
 // watching is the context of a verb that only looks: it ends with the server as well, so that a follower

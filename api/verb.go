@@ -26,9 +26,15 @@ type verb struct {
 	detail  string // more for --help, or ""
 	example string // what one would type behind "ssh lain"
 	action  access.Action
+	told    int // how many of the arguments behind APP its line in the trail has; 0: all
 	flags   func(*pflag.FlagSet)
 	run     func(*call) error
 }
+
+// exit ends a verb with a code of its own, when all has been said.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // call is one use of a verb.
 type call struct {
@@ -71,8 +77,12 @@ func (a *API) find(args []string) (verb, []string, bool) {
 // Run carries one command out and returns its exit code. It writes to the session only.
 func (a *API) Run(ctx context.Context, s gitserver.Session, args []string) int {
 	err := a.do(ctx, s, args)
-	if err == nil {
+	var code exit
+	switch {
+	case err == nil:
 		return 0
+	case errors.As(err, &code):
+		return int(code)
 	}
 	f := fault.Of(err)
 	if f.Kind == fault.Internal {

@@ -36,6 +36,9 @@ type SecretPath string
 // MaxSecretPath is the longest SecretPath, in bytes.
 const MaxSecretPath = 500
 
+// HelperPath is where a container finds Lain's helper.
+const HelperPath = "/lain/helper"
+
 // ConfigPath is where a container finds its config values; the helper reads them from there.
 const ConfigPath SecretPath = "/lain/config"
 

@@ -12,6 +12,7 @@ type Verb struct {
 	Name string // "config set"
 	App  bool   // its first argument is an application that is there
 	Asks bool   // it asks for a value at a terminal, when one key is named and nothing else
+	Term bool   // it is at the person's terminal, where there is one
 }
 
 // Table is every verb of the server, in its order.
@@ -58,6 +59,8 @@ var Table = []Verb{
 	{Name: "bases"},
 	{Name: "capacity"},
 	{Name: "events", App: true},
+	{Name: "enter", App: true, Term: true},
+	{Name: "cp", App: true},
 }
 
 // Find splits words into a verb and what follows it; the longest name wins, as on the server.
@@ -82,11 +85,13 @@ func Fill(words []string, app lain.AppName, named bool) []string {
 	return slices.Insert(slices.Clone(words), at, string(app))
 }
 
-// Asks says whether the words, with the application in them, make the server ask at a terminal for a value.
-func Asks(words []string) bool {
+// Interactive says whether the words, with the application in them, are for a terminal, if the person has one: the server
+// asks there for a value, or gives one of a container's.
+func Interactive(words []string) bool {
 	v, rest, _ := Find(words)
 	rest = slices.DeleteFunc(slices.Clone(rest), func(w string) bool { return w == "--stage" })
-	return v.Asks && len(rest) == 2 && !slices.ContainsFunc(rest, func(w string) bool { return strings.HasPrefix(w, "-") })
+	asks := v.Asks && len(rest) == 2 && !slices.ContainsFunc(rest, func(w string) bool { return strings.HasPrefix(w, "-") })
+	return asks || v.Term
 }
 
 // Next are the words that may follow in the name of a verb, each once.

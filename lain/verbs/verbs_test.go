@@ -41,14 +41,15 @@ func TestFill(t *testing.T) {
 	}
 }
 
-func TestAsks(t *testing.T) {
+func TestInteractive(t *testing.T) {
 	for words, want := range map[string]bool{
 		"config set hello KEY": true, "config set hello KEY --stage": true, "config set hello --stage KEY": true,
 		"config set hello": false, "config set hello A=- B=-": false, "config set hello --from-file -": false,
 		"config set hello --help": false, "config get hello KEY": false, "logs hello": false, "": false,
+		"enter hello web.1": true, "enter hello web.1 -- ls -l": true, "cp hello web.1:/x -": false,
 	} {
-		if got := Asks(strings.Fields(words)); got != want {
-			t.Errorf("Asks(%q) = %v", words, got)
+		if got := Interactive(strings.Fields(words)); got != want {
+			t.Errorf("Interactive(%q) = %v", words, got)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/api/types/swarm"
 
 	"lain.internal/lain/engine"
+	"lain.internal/lain/lain"
 )
 
 const (
@@ -155,7 +156,7 @@ func (c *Controller) isProbe(ctx context.Context, exec string) bool {
 	ctx, cancel := context.WithTimeout(ctx, longestLookup)
 	defer cancel()
 	argv, err := c.engine.ExecCommand(ctx, exec)
-	return err == nil && len(argv) > 1 && argv[0] == helperInside && argv[1] == "probe"
+	return err == nil && len(argv) > 1 && argv[0] == lain.HelperPath && argv[1] == "probe"
 }
 
 func (c *Controller) enqueueAny(keys ...string) {

@@ -31,7 +31,6 @@ const (
 )
 
 const (
-	helperInside       = "/lain/helper"
 	defaultMemory      = 256 << 20
 	defaultKillTimeout = 10 * time.Second
 	defaultDeadline    = 60 * time.Second
@@ -113,7 +112,7 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 	return &swarm.ContainerSpec{
 		Image:           s.image,
 		Labels:          maps.Clone(s.labels),
-		Command:         []string{helperInside},
+		Command:         []string{lain.HelperPath},
 		Args:            helperArgs(want.Spec, s.argv),
 		Secrets:         s.secrets,
 		Hostname:        string(want.Spec.Name) + "-{{.Task.Slot}}",
@@ -123,7 +122,7 @@ func containerSpec(want lain.ProcWant, s surroundings) *swarm.ContainerSpec {
 		Init:            &init,
 		StopGracePeriod: &grace,
 		Healthcheck:     healthCheck(want.Spec, s.probeInterval),
-		Mounts:          []mount.Mount{{Type: mount.TypeBind, Source: s.helper, Target: helperInside, ReadOnly: true}},
+		Mounts:          []mount.Mount{{Type: mount.TypeBind, Source: s.helper, Target: lain.HelperPath, ReadOnly: true}},
 		CapabilityDrop:  []string{"ALL"},
 		CapabilityAdd:   slices.Clone(capabilities),
 	}
@@ -195,7 +194,7 @@ func healthCheck(p lain.ProcSpec, interval time.Duration) *container.HealthConfi
 		interval, settle = aliveEvery, max(probation, p.SetupTime)
 	}
 	what, command := question(p)
-	test := slices.Concat([]string{"CMD", helperInside, "probe"}, what,
+	test := slices.Concat([]string{"CMD", lain.HelperPath, "probe"}, what,
 		[]string{"--timeout", timeout.String(), "--interval", interval.String(), "--settle", settle.String()}, command)
 	return &container.HealthConfig{
 		Test:        test,
