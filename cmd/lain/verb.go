@@ -14,13 +14,20 @@ func (c *client) verb(words []string, w where) error {
 	if w.app != "" && !v.App {
 		return noApp(words, known)
 	}
-	help := slices.ContainsFunc(rest, func(word string) bool { return word == "--help" || word == "-h" })
+	flags := rest
+	if i := slices.Index(rest, "--"); i >= 0 {
+		flags = rest[:i]
+	}
+	help := slices.ContainsFunc(flags, func(word string) bool { return word == "--help" || word == "-h" })
 	target, err := c.find(w, !v.App || help)
 	if err != nil {
 		return err
 	}
 	words = verbs.Fill(words, target.App, w.app != "")
-	return c.ssh(target.Host, verbs.Asks(words) && terminal(c.in) && terminal(c.out), words)
+	if v.Name == "cp" {
+		return c.cp(target.Host, words)
+	}
+	return c.ssh(target.Host, verbs.Interactive(words) && terminal(c.in) && terminal(c.out), words)
 }
 
 // noApp refuses -a, which would be lost.
