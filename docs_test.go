@@ -13,7 +13,7 @@ var (
 	testName  = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]+)`")
 	testFunc  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]*)\(`)
 	goFile    = regexp.MustCompile("`([a-z_]+(?:/[a-z_]+)*\\.go)`")
-	pagesName = []string{"docs/security.md", "docs/design.md"}
+	pagesName = []string{"docs/security.md", "docs/design.md", "docs/first-day.md"}
 )
 
 // What the pages call proved is proved by a test of that name, and where they say a thing is, there is a file.

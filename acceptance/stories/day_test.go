@@ -59,7 +59,7 @@ func TestADayInTheLife_WithTheClient(t *testing.T) {
 }
 
 // aDay is a developer's first day with an application that is made already: a push fails, they read why and mend it,
-// add a secret and a value, make it larger, look at logs, go back, and ask who did what.
+// add a secret and a value, make it larger, look at logs and into an instance, go back, and ask who did what: docs/first-day.md.
 func aDay(d desk) {
 	d.t.Helper()
 	d.failsAndIsMended()
@@ -107,6 +107,8 @@ func (d desk) isLookedAt() {
 	d.does("", "scale", []string{"web=2"}, "serves")
 	d.does("", "ps", nil, "web.1", "web.2", "running")
 	d.does("", "logs", []string{"-p", "web", "-n", "20"}, "web.1: ", "web.2: ")
+	d.does("", "enter", []string{"web.2", "--", "cat", "/lain/app/VERSION"}, "one\n")
+	d.does("", "events", nil, "web.2", "started")
 }
 
 func (d desk) goesBack() {
@@ -124,4 +126,5 @@ func (d desk) goesBack() {
 	d.does("", "rollback", nil, good[:7])
 	d.app.Truth(good, "one")
 	d.does("", "releases", nil, "admin", "serving", "rollback")
+	d.does("", "activity", []string{"-n", "0"}, "admin", "push", "rollback", "secret put", "enter")
 }
