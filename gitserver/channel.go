@@ -183,6 +183,20 @@ func (h *channel) writers() (stdout, stderr io.Writer) {
 	return newlines{h.ch}, newlines{h.ch.Stderr()}
 }
 
+// input is what a client sends. The library ends it in the same way when the client has sent all and when the connection
+// breaks in the middle; so the end counts when the client still answers behind it, and is ErrClientGone when not.
+type input struct{ ch gossh.Channel }
+
+func (in input) Read(p []byte) (int, error) {
+	n, err := in.ch.Read(p)
+	if n == 0 && errors.Is(err, io.EOF) {
+		if _, lost := in.ch.SendRequest("keepalive@openssh.com", true, nil); lost != nil {
+			return 0, ErrClientGone
+		}
+	}
+	return n, err
+}
+
 // newlines adds the carriage return that a terminal in raw mode needs.
 type newlines struct{ w io.Writer }
 

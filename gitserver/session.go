@@ -106,6 +106,7 @@ func (h *channel) dispatch(sess Session, c command.Command) int {
 	case command.ReceivePack:
 		return h.push(sess, c.App)
 	default:
+		sess.Stdin = input{h.ch}
 		return h.s.verbs.Run(h.ctx, sess, c.Args)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -271,6 +272,52 @@ func TestATerminalIsDescribed(t *testing.T) {
 		t.Errorf("%q, not %q", out.String(), want)
 	}
 }
+
+// A verb can tell the end of what a client sends from the end of the client, and a push of git's is not asked.
+func TestTheEndOfTheInputIsNotTheEndOfTheClient(t *testing.T) {
+	l := newLab(t)
+	ends := make(chan error, 1)
+	l.onRun(func(_ context.Context, s Session, _ []string) int {
+		_, err := io.Copy(io.Discard, s.Stdin)
+		ends <- err
+		return 0
+	})
+	key := l.addKey("bob")
+	for name, c := range map[string]struct {
+		leave func(*gossh.Client, io.Closer)
+		want  error
+	}{
+		"it has sent all":        {func(_ *gossh.Client, stdin io.Closer) { _ = stdin.Close() }, nil},
+		"the connection is gone": {func(c *gossh.Client, _ io.Closer) { _ = c.Close() }, ErrClientGone},
+		"the channel is let go":  {func(_ *gossh.Client, stdin io.Closer) { _ = stdin.(half).Channel.Close() }, ErrClientGone},
+	} {
+		client, err := dial(l, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ch, requests, err := client.OpenChannel("session", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go gossh.DiscardRequests(requests)
+		if ok, err := ch.SendRequest("exec", true, gossh.Marshal(struct{ C string }{"x"})); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if _, err := ch.Write([]byte("the beginning")); err != nil {
+			t.Fatal(err)
+		}
+		c.leave(client, half{ch})
+		if err := <-ends; !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = client.Close()
+	}
+}
+
+// half closes one direction of a channel.
+type half struct{ gossh.Channel }
+
+func (h half) Close() error { return h.CloseWrite() }
 
 func TestSessionsPerConnectionAreLimited(t *testing.T) {
 	l := newLab(t, func(o *Options) { o.MaxSessionsPerConn = 3 })
