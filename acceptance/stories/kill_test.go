@@ -221,7 +221,7 @@ func (v *victim) judge(pushed string, code int) (what string, err error) {
 func TestAServerThatComesBackLateLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
-	v.away = 3 * time.Second
+	v.away = 2 * time.Second
 	v.dieAtEach(t, []string{"state.put.endpoints:before#1", "router.nginx.reload:before#1"})
 }
 
