@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -97,22 +99,39 @@ func (e *Engine) converse(ctx context.Context, o Entry, id, run, ticket string, 
 	if o.Terminal != nil {
 		go follow(o.Terminal, frames, over)
 	}
-	heard := make(chan error, 1)
-	go func() {
-		_, err := stdcopy.StdCopy(o.Stdout, o.Stderr, attached.Reader)
-		heard <- err
-	}()
+	whole, heard := make(chan struct{}), make(chan error, 1)
+	go func() { heard <- hear(o, ticket, attached.Reader, whole) }()
+	var broken error
 	select {
+	case <-whole:
+		_ = attached.CloseWrite()
 	case err := <-heard:
-		if err != nil && ctx.Err() == nil {
-			return 0, fmt.Errorf("output of a command in container %s: %w", id, err)
-		}
+		broken = cmp.Or(err, errBroken)
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
 		return 0, e.leave(ctx, id, run, ticket, attached)
 	}
-	return e.exitCode(ctx, run)
+	code, err := e.exitCode(ctx, run)
+	if err == nil && broken != nil && code == 0 {
+		err = fmt.Errorf("output of a command in container %s: %w", id, broken)
+	}
+	return code, err
+}
+
+// errBroken says that the end of what a command wrote did not come.
+var errBroken = errors.New("it broke off")
+
+// hear hands the outputs on, and closes whole when both have come to their marks.
+func hear(o Entry, ticket string, from io.Reader, whole chan<- struct{}) error {
+	left := 2
+	ended := func() {
+		if left--; left == 0 {
+			close(whole)
+		}
+	}
+	_, err := stdcopy.StdCopy(newMarked(o.Stdout, ticket, ended), newMarked(o.Stderr, ticket, ended), from)
+	return err
 }
 
 // follow hands new sizes on.

@@ -30,7 +30,7 @@ func commands(t *testing.T, tw *town.Town, app *town.App) string {
 	t.Helper()
 	id, err := tw.Lab.Docker(t.Context(), "n1", "ps", "-q", "--filter", "label=lain.app="+app.Name)
 	must(t, err)
-	out, err := tw.Lab.Docker(t.Context(), "n1", "top", strings.TrimSpace(id), "-eo", "args")
+	out, err := tw.Lab.Docker(t.Context(), "n1", "top", strings.TrimSpace(id), "-eo", "pid,args")
 	must(t, err)
 	return out
 }
@@ -40,7 +40,7 @@ func TestEnter_IsAsAtATerminal(t *testing.T) {
 	t.Parallel()
 	tw := shared(t)
 	app, _ := serving(t, "entered")
-	put := tw.SSHAs(t, tw.Key, "config set "+app.Name+" GREETING=hello-there", nil)
+	put := tw.SSHAs(t, tw.Key, "config set "+app.Name+" GREETING", strings.NewReader("hello-there"))
 	if put.Code != 0 {
 		t.Fatalf("config set: exit %d\n%s", put.Code, put.All())
 	}

@@ -70,16 +70,25 @@ func (v *visit) sees(text string) {
 	}
 }
 
-// ends reads the rest and returns the exit code.
+// ends reads the rest, up to the mark, says that it has been heard, and returns the exit code. One that never came to its
+// mark has no more to say.
 func (v *visit) ends() (rest string, code int) {
 	v.t.Helper()
-	all, err := io.ReadAll(v.out)
-	if err != nil {
-		v.t.Fatal(err)
+	var all strings.Builder
+	for !strings.HasSuffix(all.String(), enter.Mark(v.id)) {
+		b, err := v.out.ReadByte()
+		if err != nil {
+			break
+		}
+		all.WriteByte(b)
 	}
+	_ = v.stream.Close()
 	_ = v.cmd.Wait()
-	return string(all), v.cmd.ProcessState.ExitCode()
+	return strings.TrimSuffix(all.String(), enter.Mark(v.id)), v.cmd.ProcessState.ExitCode()
 }
+
+// said is what it said on standard error.
+func (v *visit) said() string { return strings.TrimSuffix(v.stder.String(), enter.Mark(v.id)) }
 
 func TestEnter_GivesTheCommandsOutputAndCode(t *testing.T) {
 	for script, want := range map[string]int{"exit 3": 3, "exit 0": 0, "kill -TERM $$": 143} {
@@ -95,7 +104,7 @@ func TestEnter_GivesTheCommandsOutputAndCode(t *testing.T) {
 	if err := v.End(); err != nil {
 		t.Fatal(err)
 	}
-	if out, code := v.ends(); out != "all of it" || code != 0 || v.stder.String() != "wrong\n" {
+	if out, code := v.ends(); out != "all of it" || code != 0 || v.said() != "wrong\n" {
 		t.Errorf("exit %d, %q, %q", code, out, v.stder)
 	}
 	long := visits(t, atTerminal, "/bin/sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done")

@@ -36,7 +36,8 @@ type asked struct {
 
 // Main runs "ID [--terminal NAME COLUMNS ROWS] [--config FILE] -- [COMMAND [ARGUMENT...]]" and returns its exit code. Without
 // a command it is a shell of the image. The frames of what is typed come on stdin; output goes to this process's own
-// standard output and, without a terminal, error. Leave with the same ID is the person's end, too.
+// standard output and, without a terminal, error, each with Mark behind it; Main returns when stdin has ended, too. Leave
+// with the same ID is the person's end as well.
 func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGTERM, syscall.SIGHUP)
@@ -56,12 +57,23 @@ func Main(args []string, stdin io.Reader, stderr io.Writer) int {
 	select {
 	case code := <-c.ended:
 		c.drain()
+		mark(args[0], os.Stdout, os.Stderr)
+		select { // until all has been heard
+		case <-gone:
+		case <-told:
+		}
 		return code
 	case <-gone:
 	case <-told:
 	}
 	c.hangUp()
 	return exitHangup
+}
+
+func mark(id string, outputs ...io.Writer) {
+	for _, w := range outputs {
+		_, _ = io.WriteString(w, Mark(id))
+	}
 }
 
 func cannot(code int, err error, stderr io.Writer) int {

@@ -55,6 +55,10 @@ func (w *Writer) frame(kind byte, payload []byte) error {
 	return err
 }
 
+// Mark is what Main writes behind the last byte of either output. Then it waits for the end of its input, since an engine that
+// sees a command end gives up what is still on its way after two seconds (containerd), and a slow reader would lose it.
+func Mark(id string) string { return "\x00lain-end:" + id + "\x00" }
+
 // clamp keeps a size in what two bytes hold.
 func clamp(n int) int { return min(max(n, 0), 1<<16-1) }
 
