@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"lain.internal/lain/engine"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/redact"
 	"lain.internal/lain/state/reconcile"
@@ -140,8 +141,33 @@ func (c *Controller) remains(ctx context.Context, v verdict) (e evidence) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	e.exitCode = v.task.Status.ContainerStatus.ExitCode
-	if found, err := c.engine.Container(ctx, v.task.Status.ContainerStatus.ContainerID); err == nil {
+	if found, err := c.ended(ctx, v.task.Status.ContainerStatus.ContainerID); err == nil {
 		e.container = &found
 	}
 	return e
+}
+
+// killed is the exit code of a container that SIGKILL ended.
+const killed = 128 + 9
+
+// The engine learns of a container's end and of its lack of memory in two ways, and the second may take longer.
+const (
+	memoryTries = 5
+	memoryEvery = 200 * time.Millisecond
+)
+
+// ended looks at a container, once more for a while where the kernel may have ended it for want of memory.
+func (c *Controller) ended(ctx context.Context, id string) (found engine.Container, err error) {
+	for range memoryTries {
+		found, err = c.engine.Container(ctx, id)
+		if err != nil || found.Running || found.ExitCode != killed || found.OOMKilled {
+			return found, err
+		}
+		select {
+		case <-ctx.Done():
+			return found, nil
+		case <-time.After(memoryEvery):
+		}
+	}
+	return found, err
 }
