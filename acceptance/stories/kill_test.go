@@ -22,8 +22,10 @@ const victims = 2
 // A server that dies before or after any of the writes of a push is started again: then the branch names the
 // commit that serves, which is the old or the new one; the pusher was told success only if it is the new one;
 // no request was lost meanwhile; and the next push comes as far as its own point, which is a later one, or through.
+//
+// It is no parallel story: a server that needs seconds to come back, on a machine that is busy with others, loses what it
+// may lose (docs/design.md, section 6).
 func TestKillAtEveryWriteOfAPush(t *testing.T) {
-	t.Parallel()
 	var all []*victim
 	for range victims {
 		all = append(all, newVictim(t))
@@ -88,7 +90,8 @@ func (v *victim) restart(env []string) error {
 }
 
 // record lists the points that a push passes, from its first byte until all has settled: each name's first and
-// last time.
+// last time, but for those before a write that follow right behind another write. Nothing lies between the two: who dies
+// before the second dies after the first.
 func (v *victim) record() []string {
 	v.t.Helper()
 	log := filepath.Join(v.t.TempDir(), "points")
@@ -104,9 +107,13 @@ func (v *victim) record() []string {
 	must(v.t, err)
 	defer f.Close()
 	var names []string
-	last := map[string]string{}
+	last, previous := map[string]string{}, ""
 	for s := bufio.NewScanner(f); s.Scan(); {
 		name, n, _ := strings.Cut(s.Text(), "#")
+		same := strings.HasSuffix(name, ":before") && strings.HasSuffix(previous, ":after")
+		if previous = name; same {
+			continue
+		}
 		if last[name] == "" {
 			names = append(names, name)
 		}
@@ -219,7 +226,6 @@ func (v *victim) judge(pushed string, code int) (what string, err error) {
 // A server that dies when the engine has begun to stop what the router knows, before the router knows anything else,
 // may be away for a while: those who get requests are told of their end later than the engine means them to be.
 func TestAServerThatComesBackLateLosesNoRequest(t *testing.T) {
-	t.Parallel()
 	v := newVictim(t)
 	v.away = 2 * time.Second
 	v.dieAtEach(t, []string{"state.put.endpoints:before#1", "router.nginx.reload:before#1"})

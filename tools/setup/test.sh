@@ -60,8 +60,8 @@ engine() {
 # Each target of a package that compiles quickly for some seconds; `make fuzz` has all of them, and longer.
 fuzz() { FUZZTIME=${FUZZTIME:-3s} tools/setup/fuzz.sh light; }
 
-# Stories wait for containers, so three at a time fill two cores.
-acceptance() { LAIN_BIN=$PWD/bin go test -tags acceptance -timeout 65m -parallel 3 ./acceptance/...; }
+# Stories wait for containers: two at a time keep two cores busy.
+acceptance() { LAIN_BIN=$PWD/bin go test -tags acceptance -timeout 64m -parallel 2 ./acceptance/...; }
 
 summary() {
   echo; echo "=== phases"
