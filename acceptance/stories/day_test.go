@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"lain.internal/lain/acceptance/town"
 )
@@ -108,7 +109,12 @@ func (d desk) isLookedAt() {
 	d.does("", "ps", nil, "web.1", "web.2", "running")
 	d.does("", "logs", []string{"-p", "web", "-n", "20"}, "web.1: ", "web.2: ")
 	d.does("", "enter", []string{"web.2", "--", "cat", "/lain/app/VERSION"}, "one\n")
-	d.does("", "events", nil, "web.2", "started")
+	d.app.Eventually("events tells of web.2", time.Minute, func() error {
+		if r := d.verb("", "events"); r.Code != 0 || !strings.Contains(r.All(), "web.2 of v") {
+			return fmt.Errorf("exit %d\n%s", r.Code, r.All())
+		}
+		return nil
+	})
 }
 
 func (d desk) goesBack() {
