@@ -121,6 +121,22 @@ func TestEnter_TheServerGoes(t *testing.T) {
 	}
 }
 
+// said is how a verb ends, and what it says.
+type said struct {
+	words string
+	code  int
+	says  string
+}
+
+func saysAll(t *testing.T, tw *town.Town, all []said) {
+	t.Helper()
+	for _, a := range all {
+		if r := tw.SSH(t, a.words); r.Code != a.code || !strings.Contains(r.All(), a.says) {
+			t.Errorf("%s: exit %d\n%s", a.words, r.Code, r.All())
+		}
+	}
+}
+
 // Without a terminal a command has the three streams and gives its exit code.
 func TestEnter_ACommand(t *testing.T) {
 	t.Parallel()
@@ -131,11 +147,7 @@ func TestEnter_ACommand(t *testing.T) {
 	if r := tw.SSHAs(t, tw.Key, "enter "+app.Name+" web.1 -- sh -c 'cat; echo aside >&2; exit 5'", bytes.NewReader(data)); r.Code != 5 || r.Stdout != string(data) || r.Stderr != "aside\n" {
 		t.Errorf("exit %d, %d bytes, %q", r.Code, len(r.Stdout), r.Stderr)
 	}
-	for _, c := range []struct {
-		words string
-		code  int
-		says  string
-	}{
+	saysAll(t, tw, []said{
 		{"enter " + app.Name + " web.1 -- /no/such", 127, "cannot start /no/such"},
 		{"enter " + app.Name + " web.9 -- true", 66, "has no instance web.9"},
 		{"enter " + app.Name + " web", 64, "say it as ps does"},
@@ -144,11 +156,7 @@ func TestEnter_ACommand(t *testing.T) {
 		{"enter no-such-app web.1", 66, "there is no application"},
 		{"enter " + app.Name + " web.1 -- id -u", 0, "0\n"},
 		{"enter " + app.Name + " web.1 -- cat /proc/self/status", 0, "NoNewPrivs:\t1"},
-	} {
-		if r := tw.SSH(t, c.words); r.Code != c.code || !strings.Contains(r.All(), c.says) {
-			t.Errorf("%s: exit %d\n%s", c.words, r.Code, r.All())
-		}
-	}
+	})
 	if r := app.Client(t, "", "enter", "web.1", "--", "sh", "-c", "echo by the client; exit 4"); r.Code != 4 || r.Stdout != "by the client\n" {
 		t.Errorf("lain enter: exit %d\n%s", r.Code, r.All())
 	}
@@ -166,22 +174,14 @@ func TestCp(t *testing.T) {
 	if r := tw.SSH(t, "cp "+app.Name+" web.1:/tmp/copied -"); r.Code != 0 || r.Stdout != string(data) {
 		t.Errorf("exit %d, %d bytes, %s", r.Code, len(r.Stdout), r.Stderr)
 	}
-	for _, c := range []struct {
-		words string
-		code  int
-		says  string
-	}{
+	saysAll(t, tw, []said{
 		{"cp " + app.Name + " web.1:/tmp -", 1, "/tmp is no file"},
 		{"cp " + app.Name + " web.1:/tmp/none -", 1, "/tmp/none: no such file"},
 		{"cp " + app.Name + " - web.1:/tmp", 1, "/tmp: it is no file"},
 		{"cp " + app.Name + " web.1:tmp -", 64, "say INSTANCE:/PATH"},
 		{"cp " + app.Name + " web.1:/a web.1:/b", 64, "one side is INSTANCE:/PATH, the other -"},
 		{"cp " + app.Name + " web.7:/a -", 66, "has no instance web.7"},
-	} {
-		if r := tw.SSH(t, c.words); r.Code != c.code || !strings.Contains(r.All(), c.says) {
-			t.Errorf("%s: exit %d\n%s", c.words, r.Code, r.All())
-		}
-	}
+	})
 	app.Write("out/of/git", "by the client\n")
 	if r := app.Client(t, "", "cp", "out/of/git", "web.1:/tmp/"); r.Code != 0 {
 		t.Errorf("lain cp in: exit %d\n%s", r.Code, r.All())
