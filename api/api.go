@@ -45,6 +45,11 @@ type Machine interface {
 	Enter(context.Context, engine.Entry) (exit int, err error)
 }
 
+// OneOffs makes containers for single commands of people.
+type OneOffs interface {
+	OneOff(ctx context.Context, like lain.ProcWant) (task string, end func(), err error)
+}
+
 // Rights says who may do what.
 type Rights interface {
 	Can(context.Context, lain.Person, access.Action, lain.AppName) error
@@ -67,6 +72,7 @@ type API struct {
 	Apps    Apps
 	Logs    Logs
 	Machine Machine
+	OneOffs OneOffs
 	Rights  Rights
 	Keys    Keys
 	URL     func(lain.Route) string

@@ -38,9 +38,11 @@ type far struct {
 	memory    map[string]engine.Memory
 	images    []engine.Image
 	entered   []engine.Entry
-	exit      int    // of what was entered
-	away      error  // what the engine answers instead
-	create    func() // called while an application is made; nil: nothing
+	exit      int             // of what was entered
+	like      []lain.ProcWant // that one-off containers were made like
+	ended     int             // of those, how many are gone
+	away      error           // what the engine answers instead
+	create    func()          // called while an application is made; nil: nothing
 }
 
 func (f *far) Get(context.Context, lain.AppName, int) (lain.Run, error) { return lain.Run{}, nil }
@@ -110,6 +112,10 @@ func (f *far) Enter(_ context.Context, e engine.Entry) (int, error) {
 	f.entered = append(f.entered, e)
 	return f.exit, f.away
 }
+func (f *far) OneOff(_ context.Context, like lain.ProcWant) (string, func(), error) {
+	f.like = append(f.like, like)
+	return "one-off", func() { f.ended++ }, nil
+}
 func (f *far) ForeignImages(context.Context) ([]engine.Image, error) { return f.images, f.away }
 func (f *far) Can(_ context.Context, _ lain.Person, a access.Action, _ lain.AppName) error {
 	if a == f.denied {
@@ -139,7 +145,7 @@ func newRig(t *testing.T) *rig {
 	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 2), lain.Run{App: "hello", Number: 2, State: lain.RunFailed, Reason: "build failed"})
 	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
 		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
-	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Machine: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
+	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Machine: f, OneOffs: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
 		Certificate: func(h string) (time.Time, bool) { return time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC), h == "safe.test" }, RegistryHost: "127.0.0.1:5000",
 		Disks: func() []disk.Usage {
 			return []disk.Usage{{Name: "the server's disk", Path: "/srv", Free: 10 << 30, Total: 100 << 30, Reserve: 2 << 30}}

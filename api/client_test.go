@@ -24,7 +24,7 @@ func TestTheClientKnowsTheVerbs(t *testing.T) {
 	var want []verbs.Verb
 	for _, v := range all {
 		named := strings.HasPrefix(v.Args, "APP") && v.Name != "apps create"
-		want = append(want, verbs.Verb{Name: v.Name, App: named, Asks: v.Name == "config set", Term: v.Name == "enter"})
+		want = append(want, verbs.Verb{Name: v.Name, App: named, Asks: v.Name == "config set", Term: v.Name == "enter" || v.Name == "run"})
 	}
 	if !slices.Equal(want, verbs.Table) {
 		t.Errorf("lain/verbs has not what the server has; it should be\n%+v\nand is\n%+v", want, verbs.Table)

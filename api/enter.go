@@ -16,6 +16,11 @@ import (
 // program; never what was typed.
 func enterVerbs() []verb {
 	return []verb{
+		{name: "run", args: "APP [COMMAND...]", summary: "a command, or a shell, in a container of its own", example: "run hello -- ./manage migrate",
+			detail: "The container is made for it of the release that serves: image, environment, config values, secret files, user and limits\n" +
+				"of a proc, which is --proc, or web, or the first. It takes no requests, and is gone with the command, the connection\n" +
+				"and the server. With a terminal (ssh -t) it is as at one. The exit code is the command's.",
+			action: access.Operate, run: runOneOff, flags: runFlags, told: 1},
 		{name: "enter", args: "APP INSTANCE [COMMAND...]", summary: "a shell in an instance, or a command", example: "enter hello web.1",
 			detail: "With a terminal (ssh -t) it is as at one. The exit code is the command's; flags of it stand behind --, as in\n" +
 				"enter hello web.1 -- ls -l. It runs with the environment, the user and the limits of the instance, beside it, and ends\n" +
@@ -33,13 +38,22 @@ func enter(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.enter(task, engine.Entry{Argv: c.args[2:], Terminal: c.session.Terminal, Stdout: c.session.Raw})
+	return c.enter(c.args[1], task, engine.Entry{Argv: c.args[2:], Terminal: c.session.Terminal, Stdout: c.session.Raw})
 }
 
-// enter runs a command in a container, with the session's own streams, and ends with its exit code.
-func (c *call) enter(task string, e engine.Entry) error {
+// notAsJSON refuses --json where the answer is somebody else's.
+func (c *call) notAsJSON() error {
 	if c.json {
 		return fault.New(fault.Invalid, "the answer is what the command writes: leave --json out")
+	}
+	return nil
+}
+
+// enter runs a command in a container, with the session's own streams, and ends with its exit code. what is the
+// container, as people call it.
+func (c *call) enter(what, task string, e engine.Entry) error {
+	if err := c.notAsJSON(); err != nil {
+		return err
 	}
 	e.Task, e.Stdin, e.Stderr = task, c.session.Stdin, c.session.Stderr
 	ctx, stop := c.watching()
@@ -47,7 +61,7 @@ func (c *call) enter(task string, e engine.Entry) error {
 	code, err := c.Machine.Enter(ctx, e)
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
-		return fault.Hide(fault.NotFound, err, "%s of %s has no running container on this machine", c.args[1], c.app).WithHint("See: ps %s", c.app)
+		return fault.Hide(fault.NotFound, err, "%s of %s has no running container on this machine", what, c.app).WithHint("See: ps %s", c.app)
 	case err != nil:
 		return err
 	case code != 0:
@@ -98,10 +112,9 @@ func cp(c *call) error {
 	if !ok || !path.IsAbs(file) || strings.Contains(file, "\x00") {
 		return wrongArgument(c, "%q is no file of an instance: say INSTANCE:/PATH", report.Line(place, 100))
 	}
-	c.args[1] = instance // for what is said of it
 	task, err := c.taskOf(instance)
 	if err != nil {
 		return err
 	}
-	return c.enter(task, engine.Entry{Argv: []string{lain.HelperPath, verb, file}, Stdout: c.session.Raw})
+	return c.enter(instance, task, engine.Entry{Argv: []string{lain.HelperPath, verb, file}, Stdout: c.session.Raw})
 }

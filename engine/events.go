@@ -71,7 +71,7 @@ func (e *Engine) opened(errs <-chan error, opened func() error) error {
 }
 
 func (e *Engine) eventFilter() filters.Args {
-	f := e.filter("", "")
+	f := e.procFilter("", "")
 	f.Add("type", string(events.ContainerEventType))
 	f.Add("event", string(events.ActionExecDie))
 	f.Add("event", string(events.ActionDie))
@@ -140,7 +140,7 @@ func (e *Engine) raw(ctx context.Context, path string, answer any) error {
 // Sick are the labels of those containers of ours on this machine that were healthy once and whose last health
 // check failed, by the container's id. It asks for each container that has a health check.
 func (e *Engine) Sick(ctx context.Context) (map[string]map[string]string, error) {
-	f := e.filter("", "")
+	f := e.procFilter("", "")
 	f.Add("health", container.Healthy)
 	f.Add("health", container.Unhealthy)
 	list, err := e.api.ContainerList(ctx, container.ListOptions{Filters: f})

@@ -65,3 +65,12 @@ func (e *Engine) filter(app lain.AppName, proc lain.ProcName) filters.Args {
 	}
 	return f
 }
+
+// procFilter is filter without what belongs to no proc: one-off containers.
+func (e *Engine) procFilter(app lain.AppName, proc lain.ProcName) filters.Args {
+	f := e.filter(app, proc)
+	if proc == "" {
+		f.Add("label", ProcLabel)
+	}
+	return f
+}

@@ -22,9 +22,9 @@ var (
 	ErrAway     = errors.New("the docker engine does not answer, or has no manager") // nothing is known
 )
 
-// Services lists the services of this cluster; app "" means all.
+// Services lists the services of this cluster's procs; app "" means all.
 func (e *Engine) Services(ctx context.Context, app lain.AppName) ([]swarm.Service, error) {
-	list, err := e.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: e.filter(app, "")})
+	list, err := e.api.ServiceList(ctx, swarm.ServiceListOptions{Filters: e.procFilter(app, "")})
 	if err != nil {
 		return nil, explain("list services", err)
 	}
@@ -89,10 +89,10 @@ func (e *Engine) RemoveService(ctx context.Context, s swarm.Service) error {
 	return err
 }
 
-// Tasks lists the tasks of this cluster's services, of one app and proc where they are given. Those of a
+// Tasks lists the tasks of this cluster's procs, of one app and proc where they are given. Those of a
 // removed service are among them until their containers have ended.
 func (e *Engine) Tasks(ctx context.Context, app lain.AppName, proc lain.ProcName) ([]swarm.Task, error) {
-	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: e.filter(app, proc)})
+	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: e.procFilter(app, proc)})
 	if err != nil {
 		return nil, explain("list tasks", err)
 	}

@@ -1,6 +1,6 @@
 // Command lain-helper is the one static program that Lain puts into every container, read-only, as
 // /lain/helper. It starts the application's command (package start) and asks it whether it is well
-// (package probe); it answers nobody. It stays beside a command that gets requests, to hold the signal to end back for a
+// (package probe); it answers nobody. In a container that a person's command is run in, it waits. It stays beside a command that gets requests, to hold the signal to end back for a
 // moment, and beside that of a oneshot; of all others nothing stays in memory.
 //
 // Build it with CGO_ENABLED=0 and -ldflags "-s -w": about 2 MB, and running within two milliseconds.
@@ -22,6 +22,7 @@ const usage = `lain-helper starts the command of a container and asks it whether
   helper run [--config FILE] -- COMMAND [ARGUMENT...]
   helper serve HOLD [--config FILE] -- COMMAND [ARGUMENT...]
   helper once [--config FILE] -- COMMAND [ARGUMENT...]
+  helper hold
   helper probe (--http URL | --tcp HOST:PORT | --exec) [--timeout 3s] [--interval 5s] [--state FILE] [-- COMMAND...]
   helper enter ID [--terminal NAME COLUMNS ROWS] [--config FILE] -- [COMMAND [ARGUMENT...]]
   helper leave ID
@@ -49,6 +50,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return start.Serve(args[1:], probe.Well, stderr)
 	case "once":
 		return start.Once(args[1:], stderr)
+	case "hold":
+		return start.Hold(args[1:], stderr)
 	case "probe":
 		return probe.Main(args[1:], stdout, stderr)
 	case "enter":

@@ -24,6 +24,7 @@ import (
 	"lain.internal/lain/pipeline"
 	"lain.internal/lain/router"
 	"lain.internal/lain/runtime/disk"
+	"lain.internal/lain/runtime/rollout"
 	"lain.internal/lain/state"
 	"lain.internal/lain/vaultbridge"
 	"lain.internal/lain/vaultbridge/local"
@@ -41,6 +42,7 @@ type server struct {
 	repos    *repo.Store
 	access   *access.Store
 	router   *router.Router
+	rollout  *rollout.Controller
 	pipeline *pipeline.Pipeline
 	git      *gitserver.Server
 	vault    *vaultbridge.Bridge

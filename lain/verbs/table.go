@@ -59,6 +59,7 @@ var Table = []Verb{
 	{Name: "bases"},
 	{Name: "capacity"},
 	{Name: "events", App: true},
+	{Name: "run", App: true, Term: true},
 	{Name: "enter", App: true, Term: true},
 	{Name: "cp", App: true},
 }

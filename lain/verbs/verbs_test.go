@@ -46,7 +46,7 @@ func TestInteractive(t *testing.T) {
 		"config set hello KEY": true, "config set hello KEY --stage": true, "config set hello --stage KEY": true,
 		"config set hello": false, "config set hello A=- B=-": false, "config set hello --from-file -": false,
 		"config set hello --help": false, "config get hello KEY": false, "logs hello": false, "": false,
-		"enter hello web.1": true, "enter hello web.1 -- ls -l": true, "cp hello web.1:/x -": false,
+		"enter hello web.1": true, "enter hello web.1 -- ls -l": true, "run hello": true, "run hello -- ls -l": true, "runs hello": false, "cp hello web.1:/x -": false,
 	} {
 		if got := Interactive(strings.Fields(words)); got != want {
 			t.Errorf("Interactive(%q) = %v", words, got)

@@ -55,6 +55,7 @@ type Controller struct {
 	mu       sync.Mutex
 	memories map[string]memory             // by proc key
 	crashing map[string]bool               // procs that do, by key
+	oneOffs  map[string]bool               // that somebody is in, by their service's name
 	commands map[string]engine.ImageConfig // by image reference with digest, which never changes
 }
 
@@ -75,6 +76,7 @@ func New(o Options) *Controller {
 		now:       time.Now,
 		memories:  map[string]memory{},
 		crashing:  map[string]bool{},
+		oneOffs:   map[string]bool{},
 		commands:  map[string]engine.ImageConfig{},
 	}
 	c.loop = reconcile.New(reconcile.Options{Name: "rollout", Workers: 4, Sweep: 30 * time.Second, Logger: c.log},
@@ -93,6 +95,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	})
 	g.Go(func() error { return c.watchProbes(inner) })
 	g.Go(func() error { return c.poll(inner) })
+	g.Go(func() error { return c.clearOneOffs(inner) })
 	g.Go(func() error {
 		return c.wants.Follow(inner, "", func(ch state.Change[lain.ProcWant]) error {
 			if !ch.Synced {

@@ -46,10 +46,14 @@ func (c *Controller) forget(ctx context.Context, j *job) (reconcile.Result, erro
 	return reconcile.Done, err
 }
 
-// lastOfApp reports whether nothing of the application is wanted or there any more.
+// lastOfApp reports whether nothing of the application is wanted or there any more. Nobody may stay in a one-off
+// container of it then: the network goes.
 func (c *Controller) lastOfApp(ctx context.Context, j *job) (bool, error) {
 	wants, _, err := c.wants.List(ctx, string(j.app)+"/")
 	if err != nil || len(wants) > 0 {
+		return false, err
+	}
+	if err := c.removeOneOffs(ctx, j.app, func(string) bool { return false }); err != nil {
 		return false, err
 	}
 	tasks, err := c.engine.Tasks(ctx, j.app, "")

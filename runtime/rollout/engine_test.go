@@ -81,6 +81,8 @@ type bench struct {
 	app     lain.AppName
 	attempt int
 	stop    func()
+
+	controller *Controller
 }
 
 var clusters atomic.Int64
@@ -178,6 +180,7 @@ func (b *bench) run() {
 		Domain: "lain.test", ProbeInterval: time.Second,
 		Logger: slog.New(slog.NewTextHandler(b.t.Output(), nil)),
 	})
+	b.controller = c
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	b.stop = func() {

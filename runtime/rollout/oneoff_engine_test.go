@@ -1,0 +1,143 @@
+//go:build engine
+
+package rollout
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/swarm"
+
+	"lain.internal/lain/engine"
+	"lain.internal/lain/lain"
+)
+
+// oneOff makes a one-off container like a wish.
+func (b *bench) oneOff(like lain.ProcWant) (task string, end func()) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	task, end, err := b.controller.OneOff(ctx, like)
+	ok(b.t, err)
+	return task, end
+}
+
+// oneOffs are the services of one-off containers that the engine has, and how many networks.
+func (b *bench) oneOffs() (services []swarm.Service, networks int) {
+	b.t.Helper()
+	services, err := b.engine.OneOffs(b.t.Context(), "")
+	ok(b.t, err)
+	apps, err := b.engine.Networks(b.t.Context())
+	ok(b.t, err)
+	return services, len(apps)
+}
+
+// says runs the test's app in a container, which has nothing else.
+func (b *bench) says(task string) string {
+	b.t.Helper()
+	var out, errs bytes.Buffer
+	code, err := b.engine.Enter(b.t.Context(), engine.Entry{Task: task, Argv: []string{"/app"}, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errs})
+	if err != nil || code != 0 {
+		b.t.Fatalf("exit %d, %v\n%s%s", code, err, out.String(), errs.String())
+	}
+	return out.String() + errs.String()
+}
+
+// A one-off container is like the proc, beside it, and no part of it.
+func TestEngine_OneOff(t *testing.T) {
+	b := start(t)
+	b.wish(3, "ok")
+	b.serves()
+	like := lain.ProcWant{App: b.app, Release: 3, Spec: lain.ProcSpec{Name: "web", Type: lain.Web, Image: b.image, Port: 8080,
+		MemoryBytes: 64 << 20, Env: []string{"MODE=done", "SAY=as in lain.yaml"}}}
+	task, end := b.oneOff(like)
+	for _, want := range []string{`app v3 in mode "done"`, "as in lain.yaml", "HOSTNAME=run"} {
+		if said := b.says(task); !strings.Contains(said, want) {
+			t.Errorf("no %q in %q", want, said)
+		}
+	}
+	b.says(task) // it is still there
+	services, err := b.engine.Services(t.Context(), b.app)
+	ok(t, err)
+	tasks, err := b.engine.Tasks(t.Context(), b.app, "")
+	ok(t, err)
+	if len(services) != 1 || len(tasks) != 2 {
+		t.Errorf("%d services and %d tasks are taken for those of procs", len(services), len(tasks))
+	}
+	if list, _ := b.oneOffs(); len(list) != 1 {
+		t.Errorf("%d one-off containers", len(list))
+	}
+	end()
+	if list, _ := b.oneOffs(); len(list) != 0 {
+		t.Errorf("%d one-off containers after the end", len(list))
+	}
+	b.until("its container is gone", patience, func() bool {
+		_, err := b.engine.Enter(t.Context(), engine.Entry{Task: task, Argv: []string{"/app"}, Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard})
+		return errors.Is(err, engine.ErrNotFound)
+	})
+	b.serves()
+}
+
+// What a controller leaves behind, the next one clears away, and nothing else.
+func TestEngine_OneOffLeftBehind(t *testing.T) {
+	b := start(t)
+	like := b.wish(1, "ok")
+	b.serves()
+	b.oneOff(like)
+	b.stop()
+	if list, _ := b.oneOffs(); len(list) != 1 {
+		t.Fatalf("%d one-off containers are left", len(list))
+	}
+	b.run()
+	b.until("it is cleared away", patience, func() bool { list, _ := b.oneOffs(); return len(list) == 0 })
+	task, end := b.oneOff(like)
+	defer end()
+	ok(t, b.controller.removeOneOffs(t.Context(), "", b.controller.isKept))
+	if list, _ := b.oneOffs(); len(list) != 1 {
+		t.Errorf("one that somebody is in is gone: %s", task)
+	}
+	b.serves()
+}
+
+// With its application a one-off container goes, whoever is in it.
+func TestEngine_OneOffOfAnAppThatGoes(t *testing.T) {
+	b := start(t)
+	like := b.wish(1, "ok")
+	b.serves()
+	_, end := b.oneOff(like)
+	defer end()
+	_, err := b.wants.Delete(t.Context(), like.Key())
+	ok(t, err)
+	b.until("nothing is left", patience, func() bool {
+		list, networks := b.oneOffs()
+		return len(list) == 0 && networks == 0
+	})
+}
+
+// One that can't be had leaves nothing.
+func TestEngine_OneOffThatDoesNotStart(t *testing.T) {
+	b := start(t)
+	like := b.wish(1, "ok")
+	b.serves()
+	bad := like
+	bad.Spec.User = "nobody-of-this-name"
+	missing := like
+	missing.Spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
+	for what, like := range map[string]lain.ProcWant{"does not start": bad, "cannot be read": missing} {
+		_, _, err := b.controller.OneOff(t.Context(), like)
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, _, err := b.controller.OneOff(soon, like); err == nil {
+		t.Error("it is there although its person left at once")
+	}
+	b.until("nothing is left of them", patience, func() bool { list, _ := b.oneOffs(); return len(list) == 0 })
+}
