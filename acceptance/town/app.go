@@ -27,12 +27,28 @@ var counter atomic.Int64
 // is pushed. In a town that outlives the test, the application is destroyed with the test.
 func (tw *Town) NewApp(t testing.TB, prefix string) *App {
 	t.Helper()
-	a := &App{Name: fmt.Sprintf("%s%d", prefix, counter.Add(1)), Dir: t.TempDir(), Key: tw.Key, town: tw, t: t}
-	a.Git("init", "-q", "-b", "main")
-	a.Git("remote", "add", "lain", a.URL())
+	a := tw.newApp(t, fmt.Sprintf("%s%d", prefix, counter.Add(1)))
 	a.Manifest("")
 	a.Write("VERSION", "one\n")
 	a.Commit("one")
+	return a
+}
+
+// NewAppFrom makes a work tree with a copy of a folder, whose lain.yaml names the application name. Nothing is committed.
+func (tw *Town) NewAppFrom(t testing.TB, name, dir string) *App {
+	t.Helper()
+	a := tw.newApp(t, name)
+	if err := os.CopyFS(a.Dir, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func (tw *Town) newApp(t testing.TB, name string) *App {
+	t.Helper()
+	a := &App{Name: name, Dir: t.TempDir(), Key: tw.Key, town: tw, t: t}
+	a.Git("init", "-q", "-b", "main")
+	a.Git("remote", "add", "lain", a.URL())
 	if tw.o.Leave {
 		t.Cleanup(func() { tw.leaving.Go(a.leave) })
 	}

@@ -32,7 +32,7 @@ type Options struct {
 	Binary   string   // of laind, below LAIN_BIN; "": laind
 	Args     []string // more arguments for laind serve
 	Env      []string // more environment for laind serve, K=V
-	Golang   bool     // also have the base lain/golang:1.26 (slow to import)
+	Bases    []string // more bases than bare and testapp, as make-bases calls them; golang is slow to import
 	DataMB   int      // the data folder is a disk of its own, in memory, of this size; 0: it is not
 	EngineMB int      // the same for the engine's disk
 	Leave    bool     // applications leave with the test that made them: for a town that outlives tests
@@ -126,10 +126,8 @@ func Bin(name string) string {
 }
 
 func (tw *Town) bases(ctx context.Context) error {
-	args := []string{"-engine", tw.Lab.DockerHost("n1"), "-testapp", Bin("testapp")}
-	if !tw.o.Golang {
-		args = append(args, "bare", "testapp")
-	}
+	args := []string{"-engine", tw.Lab.DockerHost("n1"), "-testapp", Bin("testapp"), "bare", "testapp"}
+	args = append(args, tw.o.Bases...)
 	if out, err := exec.CommandContext(ctx, Bin("make-bases"), args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("make-bases: %w\n%s", err, out)
 	}

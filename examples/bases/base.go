@@ -49,8 +49,12 @@ func find(name string, o options) (base, error) {
 		return bare(o, box), nil
 	case "testapp":
 		return testapp(o, box)
+	case "python":
+		return python(o, box)
+	case "node":
+		return node(o, box)
 	}
-	return base{}, fmt.Errorf("there is no base called %q: choose among golang, bare and testapp", name)
+	return base{}, fmt.Errorf("there is no base called %q: choose among golang, bare, testapp, python and node", name)
 }
 
 // provide sees to it that the engine has the image, and says what it had to do.

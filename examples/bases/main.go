@@ -1,11 +1,13 @@
 // Command make-bases makes the base images of the examples and tests from what this machine has, since no
 // image registry can be assumed:
 //
-//	make-bases -engine unix:///path/docker.sock [-testapp FILE] [golang] [bare] [testapp]
+//	make-bases -engine unix:///path/docker.sock [-testapp FILE] [golang] [bare] [testapp] [python] [node]
 //
 //	lain/golang:1.26   the Go toolchain, a shell, and a build cache with the standard library compiled in
 //	lain/bare:1        busybox and certificates: what a static binary needs
 //	lain/testapp:1     lain/bare with the acceptance tests' application as /bin/testapp
+//	lain/python:3      lain/bare with the distribution's Python and its standard library
+//	lain/node:lts      lain/bare with the distribution's Node
 //
 // Without names it makes golang and bare, and testapp too where -testapp names the binary. The tars are kept
 // under -cache; an engine that has an image made from the same parts is left alone.

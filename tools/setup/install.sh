@@ -32,6 +32,8 @@ LIST
   if [ "${1-}" = test ]; then
     cat <<'LIST'
 gcc|gcc libc6-dev|go test -race
+/usr/bin/python3|python3|a base image of the examples
+/usr/bin/node|nodejs|a base image of the examples
 sshd|openssh-server|the baseline that we are measured against
 ssh-audit|ssh-audit|looks for weak algorithms
 LIST
