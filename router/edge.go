@@ -12,9 +12,9 @@ import (
 // upgrade that changes its text. Nothing that applications do leads here.
 func (r *Router) applyEdge(ctx context.Context) error {
 	p := paths(r.edge)
-	p.Front = r.nginx.Files.Front
+	p.Front, p.GRPC = r.nginx.Files.Front, r.nginx.Files.GRPC
 	config, err := conf.RenderEdge(conf.Edge{Paths: p, User: r.edge.User, Listen: r.listen, MaxFiles: nginx.MaxFiles(),
-		Secure: r.listenTLS, Hosts: r.certs.Store.Hosts()})
+		Secure: r.listenTLS, HTTP2: r.listen2, Hosts: r.certs.Store.Hosts()})
 	if err != nil {
 		return fmt.Errorf("render the configuration of the edge: %w", err)
 	}
@@ -32,7 +32,7 @@ func (r *Router) applyEdge(ctx context.Context) error {
 
 func paths(n *nginx.Server) conf.Paths {
 	f := n.Files
-	return conf.Paths{PID: f.PID, Temp: f.Temp, AccessLog: f.AccessLog, ErrorLog: f.ErrorLog, Control: f.Control, Front: f.Front, Again: f.Again}
+	return conf.Paths{PID: f.PID, Temp: f.Temp, AccessLog: f.AccessLog, ErrorLog: f.ErrorLog, Control: f.Control, Front: f.Front, Again: f.Again, GRPC: f.GRPC}
 }
 
 // adopt takes over what runs already.

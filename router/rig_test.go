@@ -31,6 +31,7 @@ type rig struct {
 	dir              string
 	addr             string
 	addrTLS, certDir string // "": no TLS
+	addr2            string // "": no HTTP/2 without TLS
 	router           *Router
 	stop             func() // ends Run, leaves nginx
 	client           *http.Client
@@ -86,7 +87,7 @@ func endForgotten(t *testing.T) {
 
 func (g *rig) fresh() *Router {
 	return New(Options{Store: g.store, Node: "n1", Dir: filepath.Join(g.dir, "router"), RunDir: filepath.Join(g.dir, "run"),
-		HTTPAddr: g.addr, HTTPSAddr: g.addrTLS, CertDir: g.certDir, Logger: slog.New(slog.NewTextHandler(g.t.Output(), nil))})
+		HTTPAddr: g.addr, HTTPSAddr: g.addrTLS, HTTP2Addr: g.addr2, CertDir: g.certDir, Logger: slog.New(slog.NewTextHandler(g.t.Output(), nil))})
 }
 
 // start runs a new router until halt.

@@ -59,6 +59,7 @@ type Options struct {
 	RunDir    string // absolute: pid file and sockets, in a folder "router" of their own
 	HTTPAddr  string // ip:port, or :port for every address
 	HTTPSAddr string // the same, where TLS is ended; "": nowhere
+	HTTP2Addr string // the same, where HTTP/2 is spoken without TLS; "": nowhere
 	HTTPSPort int    // of https as people reach it; 0: that of HTTPSAddr
 	CertDir   string // absolute, the operator's: certificates as NAME.crt and NAME.key; used with HTTPSAddr
 	NginxPath string // "": nginx from PATH, or /usr/sbin/nginx
@@ -84,12 +85,13 @@ type Router struct {
 	swept     time.Time         // when copies that nobody uses were looked for
 	ask       chan chan error   // for a look at the certificates, now
 
-	logs   rotation
-	listen []string
-	good   routeTable        // what was applied last, by application
-	bad    map[string]grudge // what nginx refused, by application
-	last   lain.RouterSeen   // as written
-	test   func(context.Context, []byte) error
+	logs    rotation
+	listen  []string
+	listen2 []string          // without TLS, for HTTP/2 alone; none: nowhere
+	good    routeTable        // what was applied last, by application
+	bad     map[string]grudge // what nginx refused, by application
+	last    lain.RouterSeen   // as written
+	test    func(context.Context, []byte) error
 }
 
 // New makes a router. Nothing is started or read before Run.
@@ -133,6 +135,11 @@ func (r *Router) Down(ctx context.Context) error {
 func (r *Router) prepare() (err error) {
 	if r.listen, err = listenAddresses(r.options.HTTPAddr); err != nil {
 		return err
+	}
+	if r.options.HTTP2Addr != "" {
+		if r.listen2, err = listenAddresses(r.options.HTTP2Addr); err != nil {
+			return err
+		}
 	}
 	if err := r.nginx.Prepare(); err != nil {
 		return err

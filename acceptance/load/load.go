@@ -24,10 +24,16 @@ func Start(ctx context.Context, o Options) (*Load, error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	l := &Load{o: o, cancel: cancel, tally: newTally(), payload: newPayload(o.PostBytes)}
-	l.done.Add(1 + o.Sockets)
+	l.done.Add(1 + o.Sockets + o.Streams + o.Callers)
 	go l.schedule(ctx)
 	for i := range o.Sockets {
 		go l.socket(ctx, i)
+	}
+	for range o.Streams {
+		go l.stream(ctx)
+	}
+	for i := range o.Callers {
+		go l.caller(ctx, i)
 	}
 	return l, nil
 }

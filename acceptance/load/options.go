@@ -17,7 +17,15 @@ type Options struct {
 	SocketPath  string        // of websockets; "": "/ws"
 	Sockets     int           // number of websockets
 	SocketEvery time.Duration // between a websocket's messages; 0: 100 ms
-	Timeout     time.Duration // until a request without its whole answer is lost; 0: 10 s
+	StreamPath  string        // of streamed answers; "": "/stream"
+	Streams     int           // number of streamed answers on their way at a time
+
+	StreamSeconds int           // length of each; 0: 60
+	CallAddr      string        // host:port of HTTP/2 without TLS; needed with Callers
+	Callers       int           // connections with calls of gRPC, one call at a time on each
+	CallEvery     time.Duration // between the calls of one; 0: 20 ms
+
+	Timeout time.Duration // until a request without its whole answer is lost; 0: 10 s
 }
 
 func (o Options) filled() (Options, error) {
@@ -31,9 +39,15 @@ func (o Options) filled() (Options, error) {
 	fill(&o.PostBytes, 1_000_000)
 	fill(&o.SocketPath, "/ws")
 	fill(&o.SocketEvery, 100*time.Millisecond)
+	fill(&o.StreamPath, "/stream")
+	fill(&o.StreamSeconds, 60)
+	fill(&o.CallEvery, 20*time.Millisecond)
 	fill(&o.Timeout, 10*time.Second)
-	if o.Rate < 0 || o.PostEvery < 0 || o.PostBytes < 0 || o.Sockets < 0 {
+	if min(o.Rate, o.PostEvery, o.PostBytes, o.Sockets, o.Streams, o.StreamSeconds, o.Callers) < 0 {
 		return o, fmt.Errorf("load takes no negative numbers")
+	}
+	if o.Callers > 0 && o.CallAddr == "" {
+		return o, fmt.Errorf("calls need an address of their own, of HTTP/2 without TLS")
 	}
 	return o, nil
 }

@@ -21,6 +21,22 @@ type Result struct {
 	Max      time.Duration  `json:"max_ns"`
 	Versions map[string]int `json:"versions,omitempty"` // first line of GETs' answers
 	Sockets  SocketResult   `json:"sockets"`
+	Streams  StreamResult   `json:"streams"`
+	Calls    CallResult     `json:"calls"`
+}
+
+// StreamResult counts streamed answers that have ended.
+type StreamResult struct {
+	OK   int `json:"ok"`   // came whole
+	Lost int `json:"lost"` // did not
+}
+
+// CallResult counts calls of gRPC.
+type CallResult struct {
+	Sent int           `json:"sent"`
+	OK   int           `json:"ok"`
+	Lost int           `json:"lost"`
+	Max  time.Duration `json:"max_ns"` // the slowest
 }
 
 // SocketResult counts websockets: messages and connections apart.
@@ -33,8 +49,8 @@ type SocketResult struct {
 	Lost       int           `json:"lost"`       // connections that ended or failed in any other way
 }
 
-// AllLost is the number of lost requests and websockets.
-func (r Result) AllLost() int { return r.Lost + r.Sockets.Lost }
+// AllLost is the number of lost requests, websockets, streamed answers and calls.
+func (r Result) AllLost() int { return r.Lost + r.Sockets.Lost + r.Streams.Lost + r.Calls.Lost }
 
 // String is the count in a few lines for people.
 func (r Result) String() string {
@@ -43,6 +59,12 @@ func (r Result) String() string {
 	fmt.Fprintf(&b, "latency    p50 %s, p99 %s, worst %s\n", ms(r.P50), ms(r.P99), ms(r.Max))
 	if s := r.Sockets; s.Sent > 0 || s.Lost > 0 {
 		fmt.Fprintf(&b, "websockets %d messages, %d back, %d closed cleanly by the server, %d lost\n", s.Sent, s.OK, s.Closed, s.Lost)
+	}
+	if s := r.Streams; s.OK+s.Lost > 0 {
+		fmt.Fprintf(&b, "streams    %d whole, %d lost\n", s.OK, s.Lost)
+	}
+	if c := r.Calls; c.Sent > 0 {
+		fmt.Fprintf(&b, "calls      %d sent, %d answered, %d lost\n", c.Sent, c.OK, c.Lost)
 	}
 	for _, v := range slices.Sorted(maps.Keys(r.Versions)) {
 		fmt.Fprintf(&b, "answered   %d times %q\n", r.Versions[v], v)
@@ -119,6 +141,36 @@ func (t *tally) socketEnded(err error) {
 	}
 	t.r.Sockets.Lost++
 	t.r.Reasons[err.Error()]++
+}
+
+// streamEnded counts a streamed answer: nil for one that came whole.
+func (t *tally) streamEnded(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		t.r.Streams.OK++
+		return
+	}
+	t.r.Streams.Lost++
+	t.r.Reasons[err.Error()]++
+}
+
+func (t *tally) callSent() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.r.Calls.Sent++
+}
+
+func (t *tally) callAnswered(took time.Duration, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.r.Calls.Lost++
+		t.r.Reasons[err.Error()]++
+		return
+	}
+	t.r.Calls.OK++
+	t.r.Calls.Max = max(t.r.Calls.Max, took)
 }
 
 // result is a copy of the count so far.

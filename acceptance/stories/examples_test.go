@@ -3,6 +3,7 @@
 package stories
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -13,6 +14,9 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"lain.internal/lain/acceptance/town"
 )
@@ -32,12 +36,13 @@ var examples = map[string]struct {
 	"paths":      {answers: map[string]string{"/": "Hello from the site!", "/api/version": `{"version": 1}`}},
 	"foreign":    {answers: map[string]string{"/": "Hello beside a foreign image!", "/cgi-bin/cache": "kept by the cache"}},
 	"chat":       {answers: map[string]string{"/": "Hello from the chat!"}, prepare: vendored, more: chatting},
+	"grpc":       {prepare: vendored, more: greeted},
 }
 
 // Every example is pushed as it lies there, serves, and is pushed again.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	tw := town.New(t, town.Options{Bases: []string{"golang", "python", "node"}})
+	tw := town.New(t, town.Options{Bases: []string{"golang", "python", "node"}, Args: []string{"--router-http2-addr", ":81"}})
 	dirs, err := os.ReadDir("../../examples")
 	must(t, err)
 	for _, d := range dirs {
@@ -101,6 +106,19 @@ func threeProcs(t *testing.T, tw *town.Town, app *town.App, pushed town.Result) 
 		}
 		return nil
 	})
+}
+
+// greeted calls the service.
+func greeted(t *testing.T, tw *town.Town, app *town.App, _ town.Result) {
+	conn, err := grpc.NewClient("passthrough:///"+tw.IP()+":81", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(app.Host()))
+	must(t, err)
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var greeting wrapperspb.StringValue
+	if err := conn.Invoke(ctx, "/hello.Greeter/Greet", wrapperspb.String("dear"), &greeting); err != nil || greeting.GetValue() != "Hello dear from gRPC!" {
+		t.Errorf("%q, %v", greeting.GetValue(), err)
+	}
 }
 
 // chatting has two people hear one another.

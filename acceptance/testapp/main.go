@@ -9,6 +9,7 @@
 //	/ws          a websocket that sends back what it gets
 //	/slow?ms=N   the version, after N milliseconds
 //	/stream?s=N  a line every 100 ms for N seconds
+//	/lain.Echo/Say  gRPC, without TLS: each message comes back
 //	/env?k=NAME  the value of an environment variable, 404 where it is not set
 //	/file?p=PATH the content of a file
 //	/fetch?url=U what a GET of U answers: its status line, then the body's first 64 KiB
@@ -19,7 +20,7 @@
 //	/sickness    what came while it was sick, counted, in JSON
 //
 // On SIGTERM it stops listening, tells websockets that it is going away, finishes what is in flight within
-// ten seconds and exits 0.
+// ten seconds (-drain) and exits 0.
 package main
 
 import (

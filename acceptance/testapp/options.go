@@ -19,6 +19,7 @@ type options struct {
 	oom        bool          // allocate until killed
 	wrongPort  bool          // listen on port+1
 	delay      time.Duration // before listening
+	drain      time.Duration // for what is in flight at the end; 0: drainTime
 	lines      int           // to print before anything else
 	worker     bool          // no server: print a tick each second
 	needs      string        // URL that has to answer 200, at the start and all the time; "": none
@@ -39,6 +40,7 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.BoolVar(&o.oom, "oom", false, "allocate memory until killed")
 	f.BoolVar(&o.wrongPort, "wrong-port", false, "listen on $PORT+1")
 	f.DurationVar(&o.delay, "delay", 0, "wait before listening")
+	f.DurationVar(&o.drain, "drain", 0, "wait so long for what is in flight at the end (default 10s)")
 	f.IntVar(&o.lines, "lines", 0, "print so many lines first")
 	f.StringVar(&o.needs, "needs", "", "exit 4 as soon as this URL does not answer 200; it is asked with ?at=start, then with ?at=work")
 	f.BoolVar(&o.worker, "worker", false, "serve nothing, print a tick each second")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -9,7 +10,7 @@ import (
 	"time"
 )
 
-// drainTime is how long a stopping server waits for what is in flight.
+// drainTime is how long a stopping server waits for what is in flight, unless it is told otherwise.
 const drainTime = 10 * time.Second
 
 // app answers the requests.
@@ -27,7 +28,9 @@ func serve(ctx context.Context, l net.Listener, o options) error {
 		return err
 	}
 	a := &app{o: o, host: host, sockets: newSockets()}
-	srv := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: a.routes(), ReadHeaderTimeout: 10 * time.Second, Protocols: new(http.Protocols)}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true) // for gRPC
 	ended := make(chan error, 1)
 	go func() { ended <- srv.Serve(l) }()
 	select {
@@ -42,7 +45,7 @@ func serve(ctx context.Context, l net.Listener, o options) error {
 
 // drain closes the listener and idle connections, says goodbye to websockets, and waits for the rest.
 func (a *app) drain(srv *http.Server) error {
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(a.o.drain, drainTime))
 	defer cancel()
 	socketsGone := make(chan struct{})
 	go func() {
@@ -65,6 +68,7 @@ func (a *app) routes() http.Handler {
 	mux.HandleFunc("GET /ws", a.ws)
 	mux.HandleFunc("GET /slow", a.slow)
 	mux.HandleFunc("GET /stream", stream)
+	mux.HandleFunc("POST /lain.Echo/Say", say)
 	mux.HandleFunc("GET /env", env)
 	mux.HandleFunc("GET /file", file)
 	mux.HandleFunc("GET /fetch", fetch)

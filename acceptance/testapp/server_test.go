@@ -246,3 +246,25 @@ func TestPrintFiles(t *testing.T) {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }
+
+// A call of gRPC comes back message by message, and HTTP/1.1 is spoken as well.
+func TestSay(t *testing.T) {
+	addr, _ := start(t, options{version: "v1"})
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	for body, status := range map[string]string{"\x00\x00\x00\x00\x02hi\x00\x00\x00\x00\x00": "0", "": "0", "\x00\x00\x00\x00\x09hi": "13", "\x00\xff\xff\xff\xff": "13"} {
+		resp, err := client.Post("http://"+addr+"/lain.Echo/Say", "application/grpc", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.Trailer.Get("Grpc-Status") != status || status == "0" && string(back) != body {
+			t.Errorf("%q: %q, %v, status %q", body, back, err, resp.Trailer.Get("Grpc-Status"))
+		}
+	}
+	if code, _ := get(t, "http://"+addr+"/"); code != 200 {
+		t.Errorf("HTTP/1.1: %d", code)
+	}
+}

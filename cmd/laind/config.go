@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +33,7 @@ type Config struct {
 	SSHAddr         string        `yaml:"ssh-addr"`
 	RouterHTTPAddr  string        `yaml:"router-http-addr"`
 	RouterHTTPSAddr string        `yaml:"router-https-addr"`
+	RouterHTTP2Addr string        `yaml:"router-http2-addr"`
 	CertDir         string        `yaml:"cert-dir"`
 	PublicHTTPPort  int           `yaml:"public-http-port"`
 	PublicHTTPSPort int           `yaml:"public-https-port"`
@@ -64,6 +66,7 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.SSHAddr, "ssh-addr", ":2222", "where git push and verbs come in")
 	f.StringVar(&c.RouterHTTPAddr, "router-http-addr", ":80", "where nginx takes requests")
 	f.StringVar(&c.RouterHTTPSAddr, "router-https-addr", "", "where nginx takes requests over TLS; empty: nowhere")
+	f.StringVar(&c.RouterHTTP2Addr, "router-http2-addr", "", "where nginx speaks HTTP/2 without TLS, for gRPC inside; empty: nowhere")
 	f.StringVar(&c.CertDir, "cert-dir", "", "folder of certificates, as NAME.crt and NAME.key; empty: certs in the data folder")
 	f.IntVar(&c.PublicHTTPSPort, "public-https-port", 0, "the same for https; 0: that of router-https-addr")
 	f.IntVar(&c.PublicHTTPPort, "public-http-port", 0, "port in the URLs that are shown; 0: that of router-http-addr")
@@ -145,9 +148,9 @@ func (c *Config) validate() error {
 			return fmt.Errorf("--%s %q must be an absolute path", name, dir)
 		}
 	}
-	for name, addr := range map[string]string{"ssh-addr": c.SSHAddr, "router-http-addr": c.RouterHTTPAddr, "router-https-addr": c.RouterHTTPSAddr,
+	for name, addr := range map[string]string{"ssh-addr": c.SSHAddr, "router-http-addr": c.RouterHTTPAddr, "router-https-addr": c.RouterHTTPSAddr, "router-http2-addr": c.RouterHTTP2Addr,
 		"registry-addr": c.RegistryAddr, "api-addr": c.APIAddr, "swarm-listen-addr": c.SwarmListenAddr} {
-		if name == "router-https-addr" && addr == "" {
+		if addr == "" && (name == "router-https-addr" || name == "router-http2-addr") {
 			continue
 		}
 		if _, err := port(addr); err != nil {
@@ -191,12 +194,20 @@ func port(addr string) (int, error) {
 
 // routerPorts are those that nginx listens on.
 func (c Config) routerPorts() ([]int, error) {
-	plain, err := port(c.RouterHTTPAddr)
-	if err != nil || c.RouterHTTPSAddr == "" {
-		return []int{plain}, err
+	var all []int
+	for _, addr := range c.routerAddrs() {
+		n, err := port(addr)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, n)
 	}
-	secure, err := port(c.RouterHTTPSAddr)
-	return []int{plain, secure}, err
+	return all, nil
+}
+
+// routerAddrs are the addresses that nginx listens on.
+func (c Config) routerAddrs() []string {
+	return slices.DeleteFunc([]string{c.RouterHTTPAddr, c.RouterHTTPSAddr, c.RouterHTTP2Addr}, func(a string) bool { return a == "" })
 }
 
 // httpsPort is the port of the https URLs that people see.

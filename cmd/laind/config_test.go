@@ -48,6 +48,7 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		{"a relative folder", "data: here\n", "--data"},
 		{"an address without a port", "ssh-addr: localhost\n", "--ssh-addr"},
 		{"an address of https without a port", "router-https-addr: localhost\n", "--router-https-addr"},
+		{"an address of HTTP/2 without a port", "router-http2-addr: localhost\n", "--router-http2-addr"},
 		{"a relative folder of certificates", "cert-dir: here\n", "--cert-dir"},
 		{"a pool that is no network", "address-pool: [10.0.0.1]\n", "--address-pool"},
 	} {

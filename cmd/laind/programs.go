@@ -74,11 +74,7 @@ func runDoctor(ctx context.Context, c Config, _ *slog.Logger) error {
 
 // listens are the addresses that the server takes.
 func listens(c Config) []string {
-	all := []string{c.SSHAddr, c.RouterHTTPAddr, c.RegistryAddr, c.APIAddr}
-	if c.RouterHTTPSAddr != "" {
-		all = append(all, c.RouterHTTPSAddr)
-	}
-	return all
+	return append([]string{c.SSHAddr, c.RegistryAddr, c.APIAddr}, c.routerAddrs()...)
 }
 
 // certificates looks at the folder of certificates, where there is TLS. A broken one is a warning: the others

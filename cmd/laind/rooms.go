@@ -134,7 +134,7 @@ func (s *server) registryAuth() engine.Auth {
 
 func (s *server) newRouter() *router.Router {
 	return router.New(router.Options{Store: s.store, Node: "local", Dir: s.dataDir("router"), RunDir: s.c.Run, HTTPAddr: s.c.RouterHTTPAddr,
-		HTTPSAddr: s.c.RouterHTTPSAddr, HTTPSPort: s.c.httpsPort(), CertDir: s.c.CertDir, Logger: s.log})
+		HTTPSAddr: s.c.RouterHTTPSAddr, HTTP2Addr: s.c.RouterHTTP2Addr, HTTPSPort: s.c.httpsPort(), CertDir: s.c.CertDir, Logger: s.log})
 }
 
 func (s *server) startRouter(context.Context) error {

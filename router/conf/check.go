@@ -70,12 +70,12 @@ func CheckAddress(s string) (string, error) {
 }
 
 func checkFrame(p Paths, user string) error {
-	for _, file := range []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog, p.Control, p.Front, p.Again} {
+	for _, file := range []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog, p.Control, p.Front, p.Again, p.GRPC} {
 		if err := checkFile(file); err != nil {
 			return err
 		}
 	}
-	for _, socket := range []string{p.Control, p.Front, p.Again} {
+	for _, socket := range []string{p.Control, p.Front, p.Again, p.GRPC} {
 		if len(socket) > 107 { // sun_path, unix(7)
 			return fault.New(fault.Invalid, "%q is too long for a unix socket: use a shorter run directory", socket)
 		}

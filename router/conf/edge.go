@@ -26,6 +26,11 @@ func RenderEdge(e Edge) (Config, error) {
 	if err := w.edgeServer("", e.Listen, " default_server"); err != nil {
 		return Config{}, err
 	}
+	if len(e.HTTP2) > 0 {
+		if err := w.edgeServer("", e.HTTP2, " http2 default_server"); err != nil {
+			return Config{}, err
+		}
+	}
 	if len(e.Secure) > 0 {
 		if err := w.secureEdge(e); err != nil {
 			return Config{}, err
@@ -70,7 +75,12 @@ func (w *writer) edgeServer(settings string, listen []string, options string) er
 		name = `"~^[a-z0-9][a-z0-9._-]*$"`
 	}
 	w.put("        server_name %s;\n%s        error_page 502 504 = @lain_gone;\n", name, settings)
-	w.put("        location / { proxy_pass http://unix:%s; }\n", w.paths.Front)
+	if strings.Contains(options, "http2") {
+		w.put("        error_page 418 = @lain_grpc;\n        location / {\n            if ($lain_grpc) { return 418; }\n            proxy_pass http://unix:%s;\n        }\n", w.paths.Front)
+		w.put("        location @lain_grpc {\n"+grpcLocationText+"            grpc_pass grpc://unix:%s;\n        }\n", w.paths.GRPC)
+	} else {
+		w.put("        location / { proxy_pass http://unix:%s; }\n", w.paths.Front)
+	}
 	w.put("        location @lain_gone { return 502 $lain_page_broken; }\n    }\n")
 	return nil
 }

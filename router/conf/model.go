@@ -29,6 +29,7 @@ type Edge struct {
 	User     string   // as Model's
 	Listen   []string // ip:port each, at least one
 	Secure   []string // ip:port each, where TLS is ended; none: nowhere
+	HTTP2    []string // ip:port each, where HTTP/2 is spoken without TLS, and nothing else (RFC 9113, 3.3); none: nowhere
 	Hosts    string   // folder of links named as hosts, each to a PEM file of chain and key; used with Secure
 	MaxFiles int      // as Model's
 }
@@ -42,6 +43,7 @@ type Paths struct {
 	Control   string // unix socket that answers GET / with the generation
 	Front     string // unix socket on which the edge hands requests over
 	Again     string // unix socket that the servers listen on as well, for second chances
+	GRPC      string // unix socket on which the edge hands calls of gRPC over, in HTTP/2
 }
 
 // App is one application as the router serves it.

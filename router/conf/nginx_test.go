@@ -42,7 +42,7 @@ func TestRender_NginxAccepts(t *testing.T) {
 	t.Run("edge with TLS", func(t *testing.T) {
 		nginxTest(t, func(p Paths) (Config, error) {
 			e := secureEdge()
-			e.User, e.Paths, e.Listen, e.Secure = "", p, []string{"127.0.0.1:18080"}, []string{"127.0.0.1:18443", "[::1]:18443"}
+			e.User, e.Paths, e.Listen, e.Secure, e.HTTP2 = "", p, []string{"127.0.0.1:18080"}, []string{"127.0.0.1:18443", "[::1]:18443"}, []string{"127.0.0.1:18081"}
 			return RenderEdge(e)
 		})
 	})
@@ -63,7 +63,7 @@ func nginxTest(t *testing.T, render func(Paths) (Config, error)) {
 	}
 	defer os.RemoveAll(dir)
 	paths := Paths{PID: dir + "/pid", Temp: dir + "/temp", AccessLog: dir + "/access", ErrorLog: dir + "/error",
-		Control: dir + "/control", Front: dir + "/front", Again: dir + "/again"}
+		Control: dir + "/control", Front: dir + "/front", Again: dir + "/again", GRPC: dir + "/grpc"}
 	if err := os.Mkdir(paths.Temp, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func (w *writer) http() {
 	w.put("    access_log %s lain if=$lain_outer;\n", quote(w.paths.AccessLog))
 	w.put(httpText)
 	for _, name := range Stripped {
-		w.put("    proxy_set_header %s \"\";\n", name)
+		w.put("    proxy_set_header %s \"\";\n    grpc_set_header %[1]s \"\";\n", name)
 	}
 	w.unknown()
 }
@@ -75,7 +75,7 @@ func (w *writer) http() {
 // replaced has to find room there.
 func (w *writer) unknown() {
 	w.put("\n    server {\n        listen unix:%s default_server backlog=4096;\n", w.paths.Front)
-	w.put("        listen unix:%s default_server;\n        server_name _;\n", w.paths.Again)
+	w.put("        listen unix:%s default_server;\n        listen unix:%s default_server http2 backlog=4096;\n        server_name _;\n", w.paths.Again, w.paths.GRPC)
 	w.put("        set $lain_app \"\";\n        set $lain_proc \"\";\n")
 	w.put("        location / { return 404 $lain_page_unknown; }\n    }\n")
 }
@@ -101,16 +101,17 @@ func (w *writer) apps(apps []App) error {
 
 func (w *writer) app(app App) error {
 	byHost := map[string][]lain.Route{}
-	alive := map[lain.ProcName]bool{}
+	alive, whole := map[lain.ProcName]bool{}, map[lain.ProcName]bool{}
 	for _, r := range app.Routes {
 		byHost[r.Host] = append(byHost[r.Host], r)
 		alive[r.Proc] = len(app.Endpoints[r.Proc]) > 0
+		whole[r.Proc] = whole[r.Proc] || r.Path == "/"
 	}
 	for _, proc := range sortedKeys(alive) {
 		if !alive[proc] {
 			continue // an upstream without servers is an error to nginx: its locations answer 503
 		}
-		if err := w.upstream(app.Name, proc, app.Endpoints[proc]); err != nil {
+		if err := w.upstream(app.Name, proc, app.Endpoints[proc], whole[proc]); err != nil {
 			return err
 		}
 	}
@@ -120,7 +121,8 @@ func (w *writer) app(app App) error {
 	return nil
 }
 
-func (w *writer) upstream(app lain.AppName, proc lain.ProcName, addresses []string) error {
+// upstream is the group of a proc's endpoints; grpc: and the one for calls of gRPC.
+func (w *writer) upstream(app lain.AppName, proc lain.ProcName, addresses []string, grpc bool) error {
 	var servers []string
 	for _, a := range addresses {
 		canonical, err := CheckAddress(a)
@@ -130,17 +132,26 @@ func (w *writer) upstream(app lain.AppName, proc lain.ProcName, addresses []stri
 		servers = append(servers, canonical)
 	}
 	slices.Sort(servers)
+	servers = slices.Compact(servers)
 	w.put("\n    upstream %s.%s {\n", app, proc)
-	for _, s := range slices.Compact(servers) {
+	for _, s := range servers {
 		w.put("        server %s max_fails=1 fail_timeout=5s;\n", s)
 	}
 	w.put("        keepalive 32;\n        keepalive_timeout 1s;\n    }\n")
+	if grpc {
+		w.put("    upstream %s.%s.grpc {\n", app, proc) // a connection that is kept speaks one protocol
+		for _, s := range servers {
+			w.put("        server %s max_fails=1 fail_timeout=5s;\n", s)
+		}
+		w.put("    }\n")
+	}
 	return nil
 }
 
 func (w *writer) server(app lain.AppName, host string, routes []lain.Route, alive map[lain.ProcName]bool) {
-	w.put("\n    server {\n        listen unix:%s;\n        listen unix:%s;\n        server_name %s;\n", w.paths.Front, w.paths.Again, quote(host))
-	w.put("        set $lain_app %s;\n        set $lain_proc \"\";\n        error_page 502 = @lain_again;\n", app)
+	w.put("\n    server {\n        listen unix:%s;\n        listen unix:%s;\n        listen unix:%s http2;\n        server_name %s;\n",
+		w.paths.Front, w.paths.Again, w.paths.GRPC, quote(host))
+	w.put("        set $lain_app %s;\n        set $lain_proc \"\";\n        error_page 502 = @lain_again;\n        error_page 418 = @lain_grpc;\n", app)
 	routes = slices.Clone(routes)
 	slices.SortFunc(routes, func(a, b lain.Route) int { return strings.Compare(a.Path, b.Path) })
 	if routes[0].Path != "/" {
@@ -150,7 +161,18 @@ func (w *writer) server(app lain.AppName, host string, routes []lain.Route, aliv
 		w.location(app, r, alive[r.Proc])
 	}
 	w.put("        location @lain_again {\n            if ($lain_again = \"\") { return 502 $lain_page_broken; }\n")
-	w.put("            proxy_pass http://unix:%s;\n        }\n    }\n", w.paths.Again)
+	w.put("            proxy_pass http://unix:%s;\n        }\n", w.paths.Again)
+	w.grpc(app, routes[0], alive[routes[0].Proc])
+	w.put("    }\n")
+}
+
+// grpc is where calls of gRPC go: to the proc that has the whole host, under whose name for it the client calls it. A
+// path before that name, which would be stripped, is nothing that clients of gRPC know.
+func (w *writer) grpc(app lain.AppName, r lain.Route, alive bool) {
+	if r.Path != "/" || !alive {
+		return
+	}
+	w.put("        location @lain_grpc {\n"+grpcLocationText+"            grpc_pass grpc://%s.%s.grpc;\n        }\n", app, r.Proc)
 }
 
 // location writes one route. "/uri/" in proxy_pass's place of the matched prefix is what strips it; nginx
@@ -165,6 +187,9 @@ func (w *writer) location(app lain.AppName, r lain.Route, alive bool) {
 		w.secure(r.Host)
 	}
 	if alive {
+		if r.Path == "/" {
+			w.put("            if ($lain_grpc) { return 418; }\n")
+		}
 		w.put("            proxy_pass http://%s.%s%s;\n        }\n", app, r.Proc, strip)
 		return
 	}

@@ -19,7 +19,7 @@ func frame(apps ...App) Model {
 	return Model{
 		Paths: Paths{PID: "/run/lain/router/nginx.pid", Temp: "/var/lib/lain/router/temp",
 			AccessLog: "/var/lib/lain/router/logs/access.log", ErrorLog: "/var/lib/lain/router/logs/error.log",
-			Control: "/run/lain/router/control.sock", Front: "/run/lain/router/front.sock", Again: "/run/lain/router/again.sock"},
+			Control: "/run/lain/router/control.sock", Front: "/run/lain/router/front.sock", Again: "/run/lain/router/again.sock", GRPC: "/run/lain/router/grpc.sock"},
 		User: "www-data", MaxFiles: 20000, Apps: apps,
 	}
 }
@@ -30,6 +30,7 @@ func edge() Edge {
 
 func secureEdge() Edge {
 	e := edge()
+	e.HTTP2 = []string{"0.0.0.0:81"}
 	e.Secure, e.Hosts = []string{"0.0.0.0:443", "[::]:443"}, "/var/lib/lain/router/certs/hosts"
 	return e
 }

@@ -16,6 +16,14 @@ const (
     map $http_host $lain_host { default $host; "~(?<lain_host_port>:[0-9]+)$" "$host$lain_host_port"; }
     map $http_upgrade $lain_upgrade { default ""; "~*^websocket$" $http_upgrade; }
     map $http_upgrade $lain_connection { default ""; "~*^websocket$" upgrade; }
+    map "$server_protocol $http_content_type" $lain_grpc { default ""; "~^HTTP/2\.0 application/grpc(;|\+|$)" 1; }
+`
+
+	// A call of gRPC is a request in HTTP/2 of this type (gRPC over HTTP2, "Requests"); grpc-web is none. It may last, be
+	// silent, and carry any amount in either direction. 418 is only ever the way to the location.
+	grpcLocationText = `            client_max_body_size 0;
+            client_body_timeout 2h;
+            send_timeout 2h;
 `
 
 	// The edge passes bytes on as they come: buffers, and time limits shorter than these, are the other
@@ -43,6 +51,16 @@ const (
     proxy_set_header X-Request-ID $request_id;
     proxy_set_header Upgrade $lain_upgrade;
     proxy_set_header Connection $lain_edge_connection;
+
+    grpc_connect_timeout 5s;
+    grpc_read_timeout 2h;
+    grpc_send_timeout 2h;
+    grpc_next_upstream off;
+    grpc_set_header Host $lain_host;
+    grpc_set_header X-Real-IP $remote_addr;
+    grpc_set_header X-Forwarded-Proto $scheme;
+    grpc_set_header X-Forwarded-Port $server_port;
+    grpc_set_header X-Request-ID $request_id;
 `
 
 	// TLS 1.2 and 1.3 with the ciphers of Mozilla's "intermediate" list. Sessions are resumed from a cache in
@@ -132,6 +150,21 @@ const (
     proxy_set_header Connection $lain_connection;
     proxy_set_header Forwarded "";
     proxy_set_header Proxy "";
+
+    grpc_connect_timeout 1s;
+    grpc_read_timeout 2h;
+    grpc_send_timeout 2h;
+    grpc_socket_keepalive on;
+    grpc_next_upstream error timeout;
+    grpc_next_upstream_tries 3;
+    grpc_set_header Host $lain_host;
+    grpc_set_header X-Real-IP $remote_addr;
+    grpc_set_header X-Forwarded-For $remote_addr;
+    grpc_set_header X-Forwarded-Proto $http_x_forwarded_proto;
+    grpc_set_header X-Forwarded-Host $lain_host;
+    grpc_set_header X-Forwarded-Port $http_x_forwarded_port;
+    grpc_set_header X-Request-ID $http_x_request_id;
+    grpc_set_header Forwarded "";
 `
 )
 

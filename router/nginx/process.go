@@ -132,7 +132,7 @@ func (s *Server) clear(ctx context.Context, sig syscall.Signal) error {
 	if err := poll(bounded, func() bool { return allRetired(left) }); err != nil {
 		return fmt.Errorf("workers of an earlier nginx still listen: %w", err)
 	}
-	for _, socket := range []string{s.Files.Control, s.Files.Front, s.Files.Again} {
+	for _, socket := range []string{s.Files.Control, s.Files.Front, s.Files.Again, s.Files.GRPC} {
 		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove a left socket: %w", err)
 		}

@@ -8,6 +8,6 @@ TAGS=engine,acceptance,bench
 unformatted=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
 [ -z "$unformatted" ] || { echo "lint: gofmt these files: $unformatted" >&2; exit 1; }
 go vet -tags "$TAGS" ./...
-(cd examples/hello && go vet ./...)
+for mod in examples/*/go.mod; do (cd "${mod%/*}" && go vet ./...); done
 tools/setup/vault.sh vet
 go tool -modfile=tools/lint/go.mod staticcheck -tags "$TAGS" ./...

@@ -27,8 +27,17 @@ phase() {
   return "$code"
 }
 
-# The stories that kill laind at each of its writes need one that can be killed there.
-build() { make --no-print-directory build && go build -tags failpoint -o bin/laind-failpoint ./cmd/laind; }
+# The stories that kill laind at each of its writes need one that can be killed there, and those that push the examples
+# take their modules from this machine's cache.
+build() {
+  make --no-print-directory build && go build -tags failpoint -o bin/laind-failpoint ./cmd/laind && examples go mod download
+}
+
+# examples COMMAND...: runs it in each example that is a module of its own.
+examples() {
+  local mod
+  for mod in examples/*/go.mod; do (cd "${mod%/*}" && "$@") || return 1; done
+}
 
 sweep() { bin/inlab -sweep; }
 
@@ -45,7 +54,7 @@ unit() {
   mapfile -t packages < <(unit_packages)
   [ -n "${LAIN_CORPUS:-}" ] || echo "LAIN_CORPUS is not set: lain.yaml is not compared with LAIN's own parser"
   go test -race -timeout 20m "${packages[@]}" || code=1
-  (cd examples/hello && go test ./...) || code=1
+  examples go test ./... || code=1
   tools/setup/vault.sh test || code=1
   return "$code"
 }
