@@ -66,7 +66,7 @@ func appsCreate(c *call) error {
 	if err := c.Apps.Create(c, c.app, format, c.session.Person); err != nil {
 		return err
 	}
-	return c.answer(map[string]any{"name": c.app, "object_format": format}, func(w io.Writer) {
+	return c.answer(made{c.app, format}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s is made. Next: git remote add lain lain:%s && git push lain main\n", c.app, c.app)
 	})
 }
@@ -196,5 +196,5 @@ func destroy(c *call) error {
 	if err := c.Apps.Destroy(c, c.app, func(step string) { c.say("-----> %s", step) }); err != nil {
 		return err
 	}
-	return c.answer(map[string]any{"destroyed": c.app}, func(w io.Writer) { fmt.Fprintf(w, "%s is gone.\n", c.app) })
+	return c.answer(destroyed{c.app}, func(w io.Writer) { fmt.Fprintf(w, "%s is gone.\n", c.app) })
 }

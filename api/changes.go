@@ -83,8 +83,7 @@ func (c *call) change(ch lain.Change) error {
 }
 
 func (c *call) preview(ch lain.Change, serving lain.Release, lines []string) error {
-	out := map[string]any{"serves": serving.Version(), "change": ch, "differences": append([]string{}, lines...)}
-	return c.answer(out, func(w io.Writer) {
+	return c.answer(preview{serving.Version(), ch, append([]string{}, lines...)}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s would change %s, which serves, so:\n", changes.Title(ch, c.app), serving.Version())
 		for _, line := range lines {
 			fmt.Fprintf(w, "  %s\n", line)
@@ -320,7 +319,7 @@ func unban(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(map[string]int{"unbanned": root}, func(w io.Writer) {
+	return c.answer(unbanned{root}, func(w io.Writer) {
 		fmt.Fprintf(w, "v%d of %s may be released again%s.\n", root, c.app, returned(n, root))
 	})
 }

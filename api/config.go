@@ -125,7 +125,7 @@ func configList(c *call) error {
 	if keys == nil {
 		keys = []string{}
 	}
-	return c.answer(map[string]any{"keys": keys, "version": v}, func(w io.Writer) {
+	return c.answer(configNames{keys, v}, func(w io.Writer) {
 		for _, k := range keys {
 			fmt.Fprintln(w, k)
 		}
@@ -147,7 +147,7 @@ func configGet(c *call) error {
 	if err := c.note("config get", fmt.Sprintf("%s, version %d", c.args[1], v.Number)); err != nil {
 		return err
 	}
-	return c.answer(map[string]any{"key": c.args[1], "value": value, "version": v}, func(w io.Writer) { fmt.Fprintln(w, value) })
+	return c.answer(configValue{c.args[1], value, v}, func(w io.Writer) { fmt.Fprintln(w, value) })
 }
 
 func configUnset(c *call) error {

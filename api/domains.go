@@ -94,5 +94,5 @@ func open(c *call) error {
 		return fault.New(fault.NotFound, "%s answers nowhere yet", c.app).WithHint("See: info %s", c.app)
 	}
 	first := all[0].URL
-	return c.answer(map[string]string{"url": first}, func(w io.Writer) { fmt.Fprintln(w, first) })
+	return c.answer(place{first}, func(w io.Writer) { fmt.Fprintln(w, first) })
 }

@@ -17,7 +17,15 @@ func (a *API) help(c *call) error {
 	if !ok || len(rest) > 0 {
 		return unknownVerb(a.verbs, strings.Join(c.args, " "))
 	}
-	return c.answer(v.info(), func(w io.Writer) { a.usage(w, v) })
+	return c.answer(verbHelp{v.info(), v.detail, shapes[v.name].each != nil, shapes[v.name].schema()}, func(w io.Writer) { a.usage(w, v) })
+}
+
+// verbHelp is the answer of help about one verb.
+type verbHelp struct {
+	verbInfo
+	Detail string         `json:"detail,omitempty"`
+	Lines  bool           `json:"lines"`            // its answer is a line for each of something, where it follows that
+	Answer map[string]any `json:"answer,omitempty"` // JSON Schema of its answer, or of each line of it
 }
 
 // verbInfo is a verb in --json of help.

@@ -41,7 +41,8 @@ What ` + "`ssh lain VERB`" + ` understands. With the client (` + "`docs/client.m
 generated from the table in the code that parses the words, and ` + "`ssh lain help VERB`" + ` says the same.
 
 Words in brackets may be left out; ` + "`...`" + ` stands for more of the same. Flags may stand anywhere behind the verb. Each verb
-takes ` + "`--json`" + ` and then answers with one JSON value, those that follow something with one a line; fields keep their names.
+takes ` + "`--json`" + ` and then answers with one JSON value, those that follow something with one a line; fields keep their names. What it looks like is in
+` + "`docs/verbs.schema.json`" + `, and ` + "`help VERB --json`" + ` tells it of one verb.
 
 ## Exit codes
 

@@ -14,7 +14,7 @@ import (
 const maxKey = 16 << 10
 
 func whoami(c *call) error {
-	return c.answer(map[string]any{"person": c.session.Person, "fingerprint": c.session.Fingerprint}, func(w io.Writer) {
+	return c.answer(identity{c.session.Person, c.session.Fingerprint}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s (%s)\n", c.session.Person, c.session.Fingerprint)
 	})
 }
@@ -22,7 +22,7 @@ func whoami(c *call) error {
 func setup(c *call) error {
 	host, _, _ := net.SplitHostPort(c.session.Local.String())
 	keys := c.HostKeys()
-	return c.answer(map[string]any{"host": host, "port": c.SSHPort, "host_keys": keys}, func(w io.Writer) {
+	return c.answer(door{host, c.SSHPort, keys}, func(w io.Writer) {
 		fmt.Fprintf(w, `# Lain, cluster %s. Put this into ~/.ssh/config; then a remote is lain:APP and a verb is: ssh lain VERB
 Host lain
     HostName %s
@@ -55,7 +55,7 @@ func keysAdd(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(map[string]any{"person": person, "fingerprint": fingerprint}, func(w io.Writer) {
+	return c.answer(identity{person, fingerprint}, func(w io.Writer) {
 		fmt.Fprintf(w, "%s gets in by %s.\n", person, fingerprint)
 	})
 }
@@ -78,5 +78,5 @@ func keysRm(c *call) error {
 	if err := c.Keys.Remove(c, c.args[0]); err != nil {
 		return err
 	}
-	return c.answer(map[string]any{"removed": c.args[0]}, func(w io.Writer) { fmt.Fprintln(w, "The key is gone.") })
+	return c.answer(removed{c.args[0]}, func(w io.Writer) { fmt.Fprintln(w, "The key is gone.") })
 }

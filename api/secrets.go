@@ -138,7 +138,7 @@ func (c *call) stored(v vaultbridge.Version, what string) error {
 }
 
 // takeUp releases what the vault has and what serves has not.
-func (c *call) takeUp(v any) error {
+func (c *call) takeUp(v vaultbridge.Version) error {
 	pending, serving, err := c.pending()
 	switch {
 	case err != nil:
@@ -177,7 +177,7 @@ func apply(c *call) error {
 		return err
 	}
 	if serving == 0 || len(changes) == 0 {
-		return c.answer(changes, func(w io.Writer) { fmt.Fprintf(w, "Nothing is staged of %s.\n", c.app) })
+		return c.answer([]vaultbridge.Change{}, func(w io.Writer) { fmt.Fprintf(w, "Nothing is staged of %s.\n", c.app) })
 	}
 	for _, ch := range changes {
 		c.say("       %s", pendingLine(ch))
@@ -254,7 +254,7 @@ func secretGet(c *call) error {
 		return err
 	}
 	if c.json {
-		return c.answer(map[string]any{"path": ref.Path, "version": v, "mode": fmt.Sprintf("%o", f.Mode), "uid": f.UID, "gid": f.GID, "value_base64": f.Value}, nil)
+		return c.answer(secretValue{ref.Path, v, fmt.Sprintf("%o", f.Mode), f.UID, f.GID, f.Value}, nil)
 	}
 	_, err = c.session.Stdout.Write(f.Value)
 	return err

@@ -45,6 +45,7 @@ type call struct {
 	args    []string
 	json    bool
 	app     lain.AppName // the first argument where the verb names an application
+	verb    verb
 }
 
 // arity is how many arguments a verb must and may have.
@@ -106,7 +107,7 @@ func (a *API) do(ctx context.Context, s gitserver.Session, args []string) error 
 	if !ok {
 		return unknownVerb(a.verbs, args[0])
 	}
-	c := &call{Context: ctx, API: a, session: s}
+	c := &call{Context: ctx, API: a, session: s, verb: v}
 	c.flags = newFlags(v, c)
 	switch err := c.flags.Parse(rest); {
 	case errors.Is(err, pflag.ErrHelp):
@@ -185,8 +186,11 @@ func near(a, b string) bool {
 		i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
 }
 
-// answer writes v as JSON, or lets table write it for people.
+// answer writes v as JSON, or lets table write it for people. Its type is among the verb's shapes.
 func (c *call) answer(v any, table func(io.Writer)) error {
+	if err := shapes[c.verb.name].fits(v); err != nil {
+		return fmt.Errorf("%s: %w", c.verb.name, err)
+	}
 	if c.json {
 		enc := json.NewEncoder(c.session.Stdout)
 		enc.SetIndent("", "  ")
