@@ -103,6 +103,16 @@ func (a *App) Write(name, content string) {
 	}
 }
 
+// Read is a file of the work tree.
+func (a *App) Read(name string) string {
+	a.t.Helper()
+	data, err := os.ReadFile(filepath.Join(a.Dir, name))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return string(data)
+}
+
 // Commit commits everything and returns the commit.
 func (a *App) Commit(message string) string {
 	a.t.Helper()
