@@ -42,6 +42,7 @@ type far struct {
 	like      []lain.ProcWant // that one-off containers were made like
 	ended     int             // of those, how many are gone
 	away      error           // what the engine answers instead
+	inside    func()          // called by who entered; nil: nothing
 	create    func()          // called while an application is made; nil: nothing
 }
 
@@ -110,6 +111,9 @@ func (f *far) Nodes(context.Context) ([]engine.Node, error) {
 }
 func (f *far) Enter(_ context.Context, e engine.Entry) (int, error) {
 	f.entered = append(f.entered, e)
+	if f.inside != nil {
+		f.inside()
+	}
 	return f.exit, f.away
 }
 func (f *far) OneOff(_ context.Context, like lain.ProcWant) (string, func(), error) {
@@ -162,8 +166,13 @@ func put[T any](t *testing.T, k state.Kind[T], key string, v T) {
 }
 
 func (r *rig) do(args ...string) (code int, out, errs string) {
+	return r.doUntil(r.t.Context(), args...)
+}
+
+// doUntil is do for a person who stays as long as ctx.
+func (r *rig) doUntil(ctx context.Context, args ...string) (code int, out, errs string) {
 	var o, e bytes.Buffer
-	code = r.api.Run(r.t.Context(), gitserver.Session{Person: "alice", Fingerprint: "SHA256:x", Local: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 2222},
+	code = r.api.Run(ctx, gitserver.Session{Person: "alice", Fingerprint: "SHA256:x", Local: &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 2222},
 		Stdin: strings.NewReader("ssh-ed25519 AAAA"), Stdout: &o, Raw: &o, Stderr: &e}, args)
 	return code, o.String(), e.String()
 }

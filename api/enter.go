@@ -62,6 +62,8 @@ func (c *call) enter(what, task string, e engine.Entry) error {
 	switch {
 	case errors.Is(err, engine.ErrNotFound):
 		return fault.Hide(fault.NotFound, err, "%s of %s has no running container on this machine", what, c.app).WithHint("See: ps %s", c.app)
+	case err != nil && c.Err() != nil:
+		return fault.Hide(fault.Cancelled, err, "the connection was lost, and the command was ended")
 	case err != nil:
 		return err
 	case code != 0:

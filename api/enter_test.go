@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,23 @@ func TestEnter(t *testing.T) {
 	r.far.away = fmt.Errorf("a container: %w", engine.ErrNotFound)
 	if code, _, errs := r.do("enter", "other", "web.1"); code != 66 || !strings.Contains(errs, "web.1 of other has no running container on this machine") {
 		t.Errorf("exit %d: %s", code, errs)
+	}
+}
+
+// Who loses the connection in a container has made no mistake of ours.
+func TestEnter_ThePersonIsGone(t *testing.T) {
+	r := newRig(t)
+	replacing(r)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	r.far.inside = leave
+	r.far.away = context.Canceled
+	if code, _, errs := r.doUntil(ctx, "enter", "other", "web.1"); code != 130 || !strings.Contains(errs, "the connection was lost") {
+		t.Errorf("exit %d: %s", code, errs)
+	}
+	items, _, err := r.api.trail.List(t.Context(), "")
+	if err != nil || len(items) != 1 || items[0].Value.Outcome != "cancelled" {
+		t.Errorf("the trail: %+v, %v", items, err)
 	}
 }
 
