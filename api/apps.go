@@ -10,6 +10,7 @@ import (
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
 	"lain.internal/lain/state"
 )
 
@@ -61,7 +62,7 @@ func version(n int) string {
 func appsCreate(c *call) error {
 	format, _ := c.flags.GetString("object-format")
 	if format != "sha1" && format != "sha256" {
-		return wrongArgument(c, "object format %q is neither sha1 nor sha256", format)
+		return wrongArgument(c, "object format %q is neither sha1 nor sha256", report.Line(format, 40))
 	}
 	if err := c.Apps.Create(c, c.app, format, c.session.Person); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"lain.internal/lain/access"
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
 	"lain.internal/lain/vaultbridge"
 )
 
@@ -345,7 +346,7 @@ func secretRollback(c *call) error {
 func (c *call) secretVersion(i int) (int, error) {
 	n, err := strconv.Atoi(c.args[i])
 	if err != nil || n < 1 {
-		return 0, wrongArgument(c, "%q is no version: use a number of the history", c.args[i])
+		return 0, wrongArgument(c, "%q is no version: use a number of the history", report.Line(c.args[i], 40))
 	}
 	return n, nil
 }

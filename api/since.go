@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lain.internal/lain/lain/report"
 )
 
 // sinceUsage is what --since takes, wherever it is.
@@ -23,7 +25,7 @@ func (c *call) since() (time.Time, error) {
 			return at, nil
 		}
 	}
-	return time.Time{}, wrongArgument(c, "--since %q is no time: use 10m, 2h, 3d, 2026-01-31 or 2026-01-31T08:00:00Z", text)
+	return time.Time{}, wrongArgument(c, "--since %q is no time: use 10m, 2h, 3d, 2026-01-31 or 2026-01-31T08:00:00Z", report.Line(text, 60))
 }
 
 // ago reads a duration, in days too, and counts it back from now.

@@ -54,8 +54,8 @@ var closedFolders = []string{"/proc", "/sys", "/dev", "/lain/helper", string(Con
 // ParseSecretPath returns the place that s means, as LAIN did: relative paths are below /lain/app, ".." is
 // resolved and never leads above "/". Or it says in one sentence why s names no file.
 func ParseSecretPath(s string) (SecretPath, error) {
-	if strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s) {
-		return "", fmt.Errorf("%q is not a path: it holds control characters or is not UTF-8", clip(s))
+	if strings.ContainsFunc(s, invisible) || !utf8.ValidString(s) {
+		return "", fmt.Errorf("%q is not a path: it holds characters that cannot be seen, or is not UTF-8", clip(s))
 	}
 	if s == "" || strings.HasSuffix(s, "/") {
 		return "", fmt.Errorf("%q names no file: a secret is a file, and its path does not end in /", clip(s))
@@ -67,11 +67,14 @@ func ParseSecretPath(s string) (SecretPath, error) {
 	return SecretPath(full), SecretPath(full).Validate()
 }
 
+// invisible characters cannot be told apart by who reads a path, and Vault refuses them.
+func invisible(r rune) bool { return !unicode.IsPrint(r) }
+
 // Validate refuses what ParseSecretPath never returns.
 func (p SecretPath) Validate() error {
 	s := string(p)
 	switch {
-	case !path.IsAbs(s) || path.Clean(s) != s || strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s):
+	case !path.IsAbs(s) || path.Clean(s) != s || strings.ContainsFunc(s, invisible) || !utf8.ValidString(s):
 		return fmt.Errorf("%q is not an absolute path of a file", clip(s))
 	case len(s) > MaxSecretPath:
 		return fmt.Errorf("the path %q is longer than %d bytes", clip(s), MaxSecretPath)

@@ -28,7 +28,7 @@ func TestParseSecretPath(t *testing.T) {
 		}
 	}
 	for _, s := range []string{"", ".", "..", "/", "a/", "/lain", "../config", "/lain/config/x", "/lain/helper", "/proc/1/mem",
-		"/sys/x", "/dev/null", "a\x00b", "a\nb", "a\x7fb", "a\xffb", "/" + strings.Repeat("x", 500), "../../dev/sda"} {
+		"/sys/x", "/dev/null", "a\x00b", "a\u200bb", "a\u202eb", "a\u00a0b", "a\nb", "a\x7fb", "a\xffb", "/" + strings.Repeat("x", 500), "../../dev/sda"} {
 		if got, err := ParseSecretPath(s); err == nil {
 			t.Errorf("%q is taken as %q", s, got)
 		} else if strings.ContainsAny(err.Error(), "\n\x00") {
