@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"syscall"
 	"testing"
 
 	"lain.internal/lain/acceptance/town"
@@ -30,10 +31,13 @@ func shared(t *testing.T) *town.Town {
 }
 
 func TestMain(m *testing.M) {
-	// A shell without job control starts its background jobs with Ctrl-C ignored, and so would be the git and ssh of
-	// the people in the stories. A signal that is caught here is not ignored there.
-	if signal.Ignored(os.Interrupt) {
-		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	// A shell without job control starts its background jobs with Ctrl-C ignored, nohup starts them with SIGHUP ignored,
+	// and so would be the git and ssh of the people in the stories: ssh leaves that as it finds it. A signal that is caught
+	// here is not ignored there.
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 	code := m.Run()
 	if common.town != nil {
