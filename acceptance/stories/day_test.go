@@ -109,6 +109,7 @@ func (d desk) isLookedAt() {
 	d.does("", "ps", nil, "web.1", "web.2", "running")
 	d.does("", "logs", []string{"-p", "web", "-n", "20"}, "web.1: ", "web.2: ")
 	d.does("", "enter", []string{"web.2", "--", "cat", "/lain/app/VERSION"}, "one\n")
+	d.does("", "run", []string{"--", "cat", "/lain/app/VERSION"}, "one\n")
 	d.app.Eventually("events tells of web.2", time.Minute, func() error {
 		if r := d.verb("", "events"); r.Code != 0 || !strings.Contains(r.All(), "web.2 of v") {
 			return fmt.Errorf("exit %d\n%s", r.Code, r.All())
@@ -132,5 +133,5 @@ func (d desk) goesBack() {
 	d.does("", "rollback", nil, good[:7])
 	d.app.Truth(good, "one")
 	d.does("", "releases", nil, "admin", "serving", "rollback")
-	d.does("", "activity", []string{"-n", "0"}, "admin", "push", "rollback", "secret put", "enter")
+	d.does("", "activity", []string{"-n", "0"}, "admin", "push", "rollback", "secret put", "enter", "run")
 }
