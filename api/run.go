@@ -33,6 +33,9 @@ func runOneOff(c *call) error {
 	ctx, stop := c.watching()
 	defer stop()
 	task, end, err := c.OneOffs.OneOff(ctx, like)
+	if err != nil && c.Err() != nil {
+		return fault.Hide(fault.Cancelled, err, "the connection was lost before the container was there")
+	}
 	if err != nil {
 		return err
 	}

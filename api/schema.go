@@ -72,7 +72,9 @@ func structSchema(t reflect.Type) map[string]any {
 		}
 	}
 	maps.DeleteFunc(required, func(_ string, is bool) bool { return !is })
-	return map[string]any{"type": "object", "properties": properties, "required": slices.Sorted(maps.Keys(required))}
+	names := slices.AppendSeq([]string{}, maps.Keys(required)) // null would be no schema
+	slices.Sort(names)
+	return map[string]any{"type": "object", "properties": properties, "required": names}
 }
 
 func orNull(schema map[string]any) map[string]any {

@@ -85,7 +85,7 @@ func caller(t *testing.T, host, address string, c credentials.TransportCredentia
 func check(c health.HealthClient, service string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	ctx = metadata.AppendToOutgoingContext(ctx, "x-lain-user", "root", "x-forwarded-for", "6.6.6.6", "x-own", "kept")
+	ctx = metadata.AppendToOutgoingContext(ctx, "x-lain-user", "root", "x-forwarded-for", "6.6.6.6", "x-original-uri", "/6.6.6.6", "proxy", "6.6.6.6", "x-own", "kept")
 	_, err := c.Check(ctx, &health.HealthCheckRequest{Service: service})
 	return err
 }
@@ -152,7 +152,11 @@ func (g *tlsRig) watches(how string, c health.HealthClient, service *healthServi
 		g.t.Fatalf("%s: %v", how, err)
 	}
 	for i := range 3 {
-		service.tell <- health.HealthCheckResponse_ServingStatus(i % 3)
+		select {
+		case service.tell <- health.HealthCheckResponse_ServingStatus(i % 3):
+		case <-ctx.Done():
+			g.t.Fatalf("%s: the stream is gone", how)
+		}
 		if m, err := stream.Recv(); err != nil || int(m.Status) != i%3 {
 			g.t.Fatalf("%s: %v, %v", how, m, err)
 		}

@@ -5,7 +5,7 @@
 // POSTs whose answer must prove that the body arrived; websockets may echo beside them, streamed answers of a minute be on
 // their way, and calls of gRPC be made over HTTP/2.
 //
-// Nothing is ever sent twice: net/http's Transport repeats a GET that died on a reused connection, which is
+// Nothing but calls of gRPC is ever sent twice: net/http's Transport repeats a GET that died on a reused connection, which is
 // just the loss that is to be found, so this package speaks HTTP over connections of its own. A connection
 // that the server had closed before anything was written on it is replaced, as every client does.
 //

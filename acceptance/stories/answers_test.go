@@ -169,7 +169,10 @@ func objectMisfits(v, schema map[string]any, at string) string {
 	}
 	properties, _ := schema["properties"].(map[string]any)
 	others, open := schema["additionalProperties"].(map[string]any)
-	required, _ := schema["required"].([]any)
+	required, isList := schema["required"].([]any)
+	if _, said := schema["required"]; said && !isList {
+		return at + " has a schema whose required is no list"
+	}
 	for _, name := range required {
 		if _, there := v[name.(string)]; !there {
 			return fmt.Sprintf("%s has no %s", at, name)

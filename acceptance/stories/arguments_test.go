@@ -14,7 +14,7 @@ import (
 var hostileWords = []string{"../../../etc/passwd", "-oProxyCommand=id", "--no-such-flag=1", "$(id)", "`id`", "a;id", "a|id", "%s%n%x", "{{.Node.ID}}",
 	"../", "", " ", "é\u200b", strings.Repeat("x", 5000), "1e999", "-1", "99999999999999999999", "web.99999999999999999999", "v0.0", "r--1.", "A=b", "@/etc/passwd"}
 
-// Every verb is given hostile words in the place of each of its arguments, and of the value of each of its flags. It says
+// Every verb is given hostile words in the place of each of its arguments, and of the values of --json and -n. It says
 // what is wrong in a sentence, or, where the word is one that it may take, does what it says; it never fails by our mistake,
 // shows nothing raw, and leaves the server as it was.
 func TestHostileArguments_OfEveryVerb(t *testing.T) {

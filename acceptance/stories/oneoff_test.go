@@ -41,7 +41,7 @@ func TestRun_ACommandInAContainerOfItsOwn(t *testing.T) {
 	}
 	noOneOffs(t, tw, app, "after its end")
 	saysAll(t, tw, []said{
-		{"run " + app.Name + " --memory 48m -- cat /sys/fs/cgroup/memory/memory.limit_in_bytes", 0, fmt.Sprint(48 << 20)},
+		{"run " + app.Name + " --memory 48m -- sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'", 0, fmt.Sprint(48 << 20)},
 		{"run " + app.Name + " -- cat /proc/self/status", 0, "NoNewPrivs:\t1"},
 		{"run " + app.Name + " -- /no/such", 127, "cannot start /no/such"},
 		{"run " + app.Name + " -p nobody -- true", 66, "has no proc nobody"},

@@ -52,6 +52,7 @@ const (
     proxy_set_header Upgrade $lain_upgrade;
     proxy_set_header Connection $lain_edge_connection;
 
+    grpc_buffer_size 32k;
     grpc_connect_timeout 5s;
     grpc_read_timeout 2h;
     grpc_send_timeout 2h;
@@ -151,6 +152,7 @@ const (
     proxy_set_header Forwarded "";
     proxy_set_header Proxy "";
 
+    grpc_buffer_size 16k;
     grpc_connect_timeout 1s;
     grpc_read_timeout 2h;
     grpc_send_timeout 2h;
@@ -163,8 +165,10 @@ const (
     grpc_set_header X-Forwarded-Proto $http_x_forwarded_proto;
     grpc_set_header X-Forwarded-Host $lain_host;
     grpc_set_header X-Forwarded-Port $http_x_forwarded_port;
+    grpc_set_header X-Original-URI $request_uri;
     grpc_set_header X-Request-ID $http_x_request_id;
     grpc_set_header Forwarded "";
+    grpc_set_header Proxy "";
 `
 )
 

@@ -108,7 +108,9 @@ func (c *Controller) awaitOneOff(ctx context.Context, name string) (task string,
 			return t.ID, nil
 		case broken(t), halted(t):
 			return "", doesNotStart(oneLine(t.Status.Err))
-		case c.now().Sub(began) > oneOffLimit && t.Status.State != swarm.TaskStatePreparing:
+		case t.Status.State == swarm.TaskStatePreparing: // its image comes
+			began = c.now()
+		case c.now().Sub(began) > oneOffLimit:
 			return "", doesNotStart(notStarted(t).words)
 		}
 		select {
