@@ -30,12 +30,18 @@ func main() {
 	defer stop()
 	r := newRoom()
 	server := &http.Server{Addr: ":" + cmp.Or(os.Getenv("PORT"), "8080"), Handler: routes(r), ReadHeaderTimeout: 10 * time.Second}
+	drained := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
 		r.close()
-		_ = server.Close()
+		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		drained <- server.Shutdown(grace)
 	}()
 	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		log.Fatal(err)
+	}
+	if err := <-drained; err != nil {
 		log.Fatal(err)
 	}
 }

@@ -15,10 +15,15 @@ func Hold(args []string, stderr io.Writer) int {
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, forwarded...)
+	untilTold(signals)
+	return 0
+}
+
+// untilTold waits for a signal that asks to end.
+func untilTold(signals <-chan os.Signal) {
 	for s := range signals {
 		if stopping[s] {
-			return 0
+			return
 		}
 	}
-	return 0
 }

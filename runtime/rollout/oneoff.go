@@ -25,7 +25,7 @@ const (
 
 // OneOff makes a container of its own for a command that a person runs: what the wish says of image, environment,
 // secrets, user and limits, beside the instances of the proc, on this engine's machine. It does nothing by itself, has
-// no health and no name on the network, and is never started again. task is what it is entered by; end removes it and
+// no health and no proc's name on the network, and is never started again. task is what it is entered by; end removes it and
 // must be called. It is gone as well, soon after, when this process ends without that, and with its application.
 func (c *Controller) OneOff(ctx context.Context, want lain.ProcWant) (task string, end func(), err error) {
 	name := c.engine.OneOffName(want.App, strings.ToLower(rand.Text()[:10]))
