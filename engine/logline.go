@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -11,42 +10,51 @@ import (
 type LogLine struct {
 	At       time.Time
 	Proc     string
-	Instance int // 1..N; 0 when the task is no longer known
+	Instance int // 1..N; 0 when it is not known
 	Task     string
 	Stderr   bool
 	Text     string // without its newline; foreign bytes as they came
 }
 
-// taskDetail is the attribute by which the engine names the task of a line (daemon/cluster/services.go).
-const taskDetail = "com.docker.swarm.task.id"
-
-// parseLine takes apart what ServiceLogs writes with timestamps and details: time, attributes, text. A
-// line of another form is all text.
-func parseLine(raw string) LogLine {
-	stamp, rest, ok := strings.Cut(raw, " ")
+// parseEntry takes apart what the engine writes for one entry of a log with timestamps: time, text. One of another form is all
+// text.
+func parseEntry(raw string) LogLine {
+	stamp, text, ok := strings.Cut(raw, " ")
 	at, err := time.Parse(time.RFC3339Nano, stamp)
 	if !ok || err != nil {
 		return LogLine{Text: raw}
 	}
-	details, text, _ := strings.Cut(rest, " ")
-	task, ok := detail(details, taskDetail)
-	if !ok {
-		return LogLine{At: at, Text: rest}
-	}
-	return LogLine{At: at, Task: task, Text: text}
+	return LogLine{At: at, Text: text}
 }
 
-// detail finds one of the comma-separated, query-escaped k=v pairs.
-func detail(pairs, key string) (string, bool) {
-	for pair := range strings.SplitSeq(pairs, ",") {
-		k, v, ok := strings.Cut(pair, "=")
-		if !ok || k != key {
-			continue
-		}
-		v, err := url.QueryUnescape(v)
-		return v, err == nil
+// entryWriter hands on whole lines of a log with timestamps. Each Write is one entry, as stdcopy has it: a line, or with a line
+// beyond 16 KiB a piece of it with a time of its own and no newline (the engine's daemon/logger/copier.go). A line beyond
+// maxLine bytes is handed on in pieces.
+type entryWriter struct {
+	held *LogLine // what came of a line that has not ended
+	line func(LogLine) error
+}
+
+func (w *entryWriter) Write(p []byte) (int, error) {
+	raw, ended := strings.CutSuffix(string(p), "\n")
+	l := parseEntry(raw)
+	if w.held != nil {
+		l = LogLine{At: w.held.At, Text: w.held.Text + l.Text}
 	}
-	return "", false
+	w.held = &l
+	if ended || len(l.Text) >= maxLine {
+		return len(p), w.flush()
+	}
+	return len(p), nil
+}
+
+func (w *entryWriter) flush() error {
+	if w.held == nil {
+		return nil
+	}
+	l := *w.held
+	w.held = nil
+	return w.line(l)
 }
 
 // lineWriter hands on whole lines, and what is left at the end through flush. A line beyond maxLine bytes

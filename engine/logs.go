@@ -30,20 +30,21 @@ type LogQuery struct {
 
 // Logs calls fn for each line that instances of an application wrote, wherever they run. Without Follow
 // the lines come sorted by time, at most Tail of them in all, and Logs returns after the last; with it, as
-// they arrive, also of procs that are new, until ctx ends or the last such service is removed (nil then). fn
+// they arrive, also of instances that are new, until ctx ends or the last such proc is removed (nil then). fn
 // is never called twice at once; an error of it ends Logs and is returned. Without Follow, an application
-// without such services has no lines.
+// without such procs has no lines. Lines of instances on this machine are all there, in their order; those of
+// other machines come through the swarm's managers, which may drop lines of busy writers.
 func (e *Engine) Logs(ctx context.Context, q LogQuery, fn func(LogLine) error) error {
-	services, err := e.loggedServices(ctx, q)
+	sources, err := e.sources(ctx, q)
 	if err != nil {
 		return err
 	}
 	if q.Follow {
-		return e.follow(ctx, services, q, fn)
+		return e.follow(ctx, sources, q, fn)
 	}
 	var lines []LogLine
-	for _, s := range services {
-		err := e.serviceLogs(ctx, s, q, func(l LogLine) error { lines = append(lines, l); return nil })
+	for _, s := range sources {
+		err := e.read(ctx, s, q, func(l LogLine) error { lines = append(lines, l); return nil })
 		if err != nil {
 			return err
 		}
@@ -60,6 +61,61 @@ func (e *Engine) Logs(ctx context.Context, q LogQuery, fn func(LogLine) error) e
 	return nil
 }
 
+// follow follows these sources, and those that come later from their first line.
+func (e *Engine) follow(ctx context.Context, sources []source, q LogQuery, fn func(LogLine) error) error {
+	var mu sync.Mutex
+	one := func(l LogLine) error {
+		mu.Lock()
+		defer mu.Unlock()
+		return fn(l)
+	}
+	g, inner := errgroup.WithContext(ctx)
+	begin := func(s source, q LogQuery) {
+		g.Go(func() error { return e.read(inner, s, q, one) })
+	}
+	for _, s := range sources {
+		begin(s, q)
+	}
+	g.Go(func() error { return e.newcomers(inner, sources, q, begin) })
+	if err := g.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// lookEvery is how soon a new instance is noticed.
+const lookEvery = time.Second
+
+// newcomers calls begin for each source that is not among those known, until there was a proc and none is left.
+func (e *Engine) newcomers(ctx context.Context, known []source, q LogQuery, begin func(source, LogQuery)) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	whole := q
+	whole.Tail, whole.Since = 0, time.Time{}
+	for had := len(known) > 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		now, err := e.sources(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, s := range now {
+			if !slices.ContainsFunc(known, s.same) {
+				begin(s, whole)
+			}
+		}
+		known = now
+		procs, err := e.loggedServices(ctx, q)
+		if err != nil || had && len(procs) == 0 {
+			return err
+		}
+		had = len(procs) > 0
+	}
+}
+
 func (e *Engine) loggedServices(ctx context.Context, q LogQuery) ([]swarm.Service, error) {
 	services, err := e.Services(ctx, q.App)
 	if err != nil {
@@ -70,84 +126,31 @@ func (e *Engine) loggedServices(ctx context.Context, q LogQuery) ([]swarm.Servic
 	}), nil
 }
 
-// follow follows these services, and those that come later from their first line.
-func (e *Engine) follow(ctx context.Context, services []swarm.Service, q LogQuery, fn func(LogLine) error) error {
-	var mu sync.Mutex
-	g, inner := errgroup.WithContext(ctx)
-	begin := func(s swarm.Service, q LogQuery) {
-		g.Go(func() error {
-			return e.serviceLogs(inner, s, q, func(l LogLine) error {
-				mu.Lock()
-				defer mu.Unlock()
-				return fn(l)
-			})
-		})
-	}
-	for _, s := range services {
-		begin(s, q)
-	}
-	g.Go(func() error { return e.newcomers(inner, services, q, begin) })
-	if err := g.Wait(); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return nil
-}
-
-// lookEvery is how soon a new service is noticed.
-const lookEvery = time.Second
-
-// newcomers calls begin for each service that is not among those known, until there was one and none is left.
-func (e *Engine) newcomers(ctx context.Context, known []swarm.Service, q LogQuery, begin func(swarm.Service, LogQuery)) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	whole := q
-	whole.Tail, whole.Since = 0, time.Time{}
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		now, err := e.loggedServices(ctx, q)
-		if err != nil {
-			return err
-		}
-		if len(known) > 0 && len(now) == 0 {
-			return nil
-		}
-		for _, s := range now {
-			if !slices.ContainsFunc(known, func(k swarm.Service) bool { return k.ID == s.ID }) {
-				begin(s, whole)
-			}
-		}
-		known = now
-	}
-}
-
-// serviceLogs reads one service's lines. A service that is removed meanwhile just ends.
-func (e *Engine) serviceLogs(ctx context.Context, s swarm.Service, q LogQuery, fn func(LogLine) error) error {
-	body, err := e.api.ServiceLogs(ctx, s.ID, q.options())
-	if err = explain("logs of service "+s.Spec.Name, err); errors.Is(err, ErrNotFound) {
+// read reads one source's lines. One that is gone has none.
+func (e *Engine) read(ctx context.Context, s source, q LogQuery, fn func(LogLine) error) error {
+	body, err := e.open(ctx, s, q.options())
+	if err = explain("logs of instance "+s.task, err); errors.Is(err, ErrNotFound) {
 		return nil
 	} else if err != nil {
 		return err
 	}
 	defer body.Close()
-	slots := taskSlots{engine: e, labels: s.Spec.Labels}
-	writer := func(stderr bool) *lineWriter {
-		return &lineWriter{line: func(raw string) error {
-			l := parseLine(raw)
-			l.Proc, l.Stderr, l.Instance = s.Spec.Labels[ProcLabel], stderr, slots.of(ctx, l.Task)
-			if q.Instance != 0 && q.Instance != l.Instance {
-				return nil
-			}
+	writer := func(stderr bool) *entryWriter {
+		return &entryWriter{line: func(l LogLine) error {
+			l.Proc, l.Instance, l.Task, l.Stderr = s.proc, s.instance, s.task, stderr
 			return fn(l)
 		}}
 	}
 	return demultiplex(body, writer(false), writer(true))
 }
 
-func demultiplex(body io.Reader, out, errs *lineWriter) error {
+// logWriter takes what a program wrote to one of its streams, and by flush that this was all.
+type logWriter interface {
+	io.Writer
+	flush() error
+}
+
+func demultiplex(body io.Reader, out, errs logWriter) error {
 	_, err := stdcopy.StdCopy(out, errs, body)
 	if err = errors.Join(err, out.flush(), errs.flush()); err != nil {
 		return fmt.Errorf("read logs: %w", err)
@@ -156,7 +159,7 @@ func demultiplex(body io.Reader, out, errs *lineWriter) error {
 }
 
 func (q LogQuery) options() container.LogsOptions {
-	o := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Details: true, Follow: q.Follow, Tail: "all"}
+	o := container.LogsOptions{ShowStdout: true, ShowStderr: true, Timestamps: true, Follow: q.Follow, Tail: "all"}
 	if q.Tail > 0 {
 		o.Tail = strconv.Itoa(q.Tail)
 	}
@@ -179,28 +182,4 @@ func (e *Engine) TaskTail(ctx context.Context, task string, n int) ([]string, er
 		return nil, err
 	}
 	return lines[max(0, len(lines)-n):], nil
-}
-
-// taskSlots remembers which instance a task is, and asks anew for one it does not know.
-type taskSlots struct {
-	engine *Engine
-	labels map[string]string // of the service
-	known  map[string]int
-}
-
-func (t *taskSlots) of(ctx context.Context, task string) int {
-	if n, ok := t.known[task]; ok || task == "" {
-		return n
-	}
-	if t.known == nil {
-		t.known = map[string]int{}
-	}
-	tasks, err := t.engine.Tasks(ctx, lain.AppName(t.labels[AppLabel]), lain.ProcName(t.labels[ProcLabel]))
-	if err == nil {
-		t.known[task] = 0 // unless it is among them; asked once only
-	}
-	for _, x := range tasks {
-		t.known[x.ID] = x.Slot
-	}
-	return t.known[task]
 }

@@ -49,9 +49,8 @@ func (e *Engine) TaskLines(ctx context.Context, task string, since time.Time, fo
 	return explain("logs of task "+task, err)
 }
 
-func (e *Engine) lines(task string, stderr bool, fn func(LogLine) error) *lineWriter {
-	return &lineWriter{line: func(raw string) error {
-		l := parseLine(raw)
+func (e *Engine) lines(task string, stderr bool, fn func(LogLine) error) *entryWriter {
+	return &entryWriter{line: func(l LogLine) error {
 		l.Task, l.Stderr = task, stderr
 		return fn(l)
 	}}

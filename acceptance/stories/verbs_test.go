@@ -172,10 +172,7 @@ func TestPs_ShowsEveryInstance(t *testing.T) {
 		}
 	}
 	for _, p := range town.JSON[[]proc](t, tw, "ps "+app.Name) {
-		want := map[string]int{"web": 3, "worker.tick": 1}[p.Proc]
-		if p.Proc == "tick" {
-			want = 1
-		}
+		want := map[string]int{"web": 3, "tick": 1}[p.Proc]
 		if len(p.Instances) != want || p.State != "serving" {
 			t.Errorf("%s is %s with %d instances, want %d", p.Proc, p.State, len(p.Instances), want)
 		}

@@ -66,7 +66,7 @@ func run(ctx context.Context, o options) (int, error) {
 	case o.oom:
 		return 1, eat(ctx)
 	case o.worker:
-		return 0, tick(ctx, os.Stdout, o.version)
+		return 0, tick(ctx, os.Stdout, o.version, o.tick)
 	}
 	if !sleep(ctx, o.delay) {
 		return 0, nil

@@ -29,14 +29,14 @@ func printFiles(w io.Writer, paths []string) {
 	}
 }
 
-// tick prints a line each second until ctx ends.
-func tick(ctx context.Context, w io.Writer, version string) error {
+// tick prints a numbered line each time that pause is over, until ctx ends, and then how many they were.
+func tick(ctx context.Context, w io.Writer, version string, pause time.Duration) error {
 	for i := 1; ; i++ {
 		if _, err := fmt.Fprintf(w, "tick %d of %s\n", i, version); err != nil {
 			return err
 		}
-		if !sleep(ctx, time.Second) {
-			_, err := fmt.Fprintf(w, "worker %s ends\n", version)
+		if !sleep(ctx, pause) {
+			_, err := fmt.Fprintf(w, "worker %s ends after %d ticks\n", version, i)
 			return err
 		}
 	}

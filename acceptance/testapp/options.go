@@ -21,7 +21,8 @@ type options struct {
 	delay      time.Duration // before listening
 	drain      time.Duration // for what is in flight at the end; 0: drainTime
 	lines      int           // to print before anything else
-	worker     bool          // no server: print a tick each second
+	worker     bool          // no server: print ticks
+	tick       time.Duration // between two ticks of a worker
 	needs      string        // URL that has to answer 200, at the start and all the time; "": none
 	show       []string      // files to print before anything else
 }
@@ -43,7 +44,8 @@ func parse(args []string, getenv func(string) string) (options, error) {
 	f.DurationVar(&o.drain, "drain", 0, "wait so long for what is in flight at the end (default 10s)")
 	f.IntVar(&o.lines, "lines", 0, "print so many lines first")
 	f.StringVar(&o.needs, "needs", "", "exit 4 as soon as this URL does not answer 200; it is asked with ?at=start, then with ?at=work")
-	f.BoolVar(&o.worker, "worker", false, "serve nothing, print a tick each second")
+	f.BoolVar(&o.worker, "worker", false, "serve nothing, print numbered ticks")
+	f.DurationVar(&o.tick, "tick", time.Second, "wait so long between two ticks of a worker")
 	f.Func("print-file", "print this file first, as a program does that is careless with its secrets (may be repeated)", func(path string) error {
 		o.show = append(o.show, path)
 		return nil
