@@ -56,6 +56,9 @@ func (c *call) oneOffLike() (lain.ProcWant, error) {
 	if err != nil {
 		return lain.ProcWant{}, err
 	}
+	if n := size.MemoryBytes; n != 0 && n < lain.LeastMemory {
+		return lain.ProcWant{}, wrongArgument(c, "--memory: %d bytes is too little, a container needs at least %d MiB", n, lain.LeastMemory>>20)
+	}
 	serving, err := c.release(app.Serving)
 	if err != nil {
 		return lain.ProcWant{}, err

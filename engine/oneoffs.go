@@ -36,6 +36,15 @@ func (e *Engine) OneOffs(ctx context.Context, app lain.AppName) ([]swarm.Service
 	return list, explain("list one-off containers", err)
 }
 
+// OneOffTasks lists the tasks of an application's one-off containers. Those of a removed service are among them until their
+// containers have ended.
+func (e *Engine) OneOffTasks(ctx context.Context, app lain.AppName) ([]swarm.Task, error) {
+	f := e.filter(app, "")
+	f.Add("label", OneOffLabel)
+	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: f})
+	return list, explain("list the tasks of one-off containers", err)
+}
+
 // OneOffTask is the only task of a one-off container's service, by its name. ErrNotFound while it has none.
 func (e *Engine) OneOffTask(ctx context.Context, name string) (swarm.Task, error) {
 	list, err := e.api.TaskList(ctx, swarm.TaskListOptions{Filters: filters.NewArgs(filters.Arg("service", name))})

@@ -42,6 +42,9 @@ func (p ProcSpec) Checked() bool {
 // MostInstances bounds the instances of one proc.
 const MostInstances = 500
 
+// LeastMemory is the lowest limit that the engine accepts, bytes.
+const LeastMemory = 6 << 20
+
 // ImageRef names an image by repository and digest, without a host: the host of the registry is added
 // at rollout, so that a record stays true when the registry moves.
 type ImageRef struct {

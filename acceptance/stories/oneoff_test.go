@@ -45,6 +45,7 @@ func TestRun_ACommandInAContainerOfItsOwn(t *testing.T) {
 		{"run " + app.Name + " -- cat /proc/self/status", 0, "NoNewPrivs:\t1"},
 		{"run " + app.Name + " -- /no/such", 127, "cannot start /no/such"},
 		{"run " + app.Name + " -p nobody -- true", 66, "has no proc nobody"},
+		{"run " + app.Name + " --memory 1k -- true", 64, "at least 6 MiB"},
 		{"run " + app.Name + " --json -- true", 64, "leave --json out"},
 		{"run no-such-app -- true", 66, "there is no application"},
 	})

@@ -74,8 +74,10 @@ func (a *applications) Destroy(ctx context.Context, name lain.AppName, tell func
 		return err
 	}
 	defer leave()
+	defer a.s.rollout.CloseOneOffs(name)()
 	return a.s.pipeline.Destroy(ctx, name, tell, func(ctx context.Context) error {
 		return errors.Join(
+			a.s.rollout.EndOneOffs(ctx, name), // the proc that went last did it, but for one that began at that moment
 			a.s.builder.Forget(ctx, name),
 			a.s.vault.Destroy(ctx, name),
 			a.forgetSecrets(ctx, name),

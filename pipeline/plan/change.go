@@ -11,9 +11,6 @@ import (
 	"lain.internal/lain/lain/fault"
 )
 
-// leastMemory is what the engine accepts as a limit, bytes.
-const leastMemory = 6 << 20
-
 // Changed is the release that a change makes of base, while serving is what serves. Number, run, person and
 // time are left to the caller.
 func Changed(c lain.Change, base, serving lain.Release) (lain.Release, error) {
@@ -98,8 +95,8 @@ func sensible(p lain.ProcSpec) error {
 	switch {
 	case p.Instances < 0 || p.Instances > lain.MostInstances:
 		return fault.New(fault.Invalid, "%s=%d: a proc has 0 to %d instances", p.Name, p.Instances, lain.MostInstances)
-	case p.MemoryBytes < leastMemory:
-		return fault.New(fault.Invalid, "memory of %s: %d bytes is too little, an instance needs at least %d MiB", p.Name, p.MemoryBytes, leastMemory>>20)
+	case p.MemoryBytes < lain.LeastMemory:
+		return fault.New(fault.Invalid, "memory of %s: %d bytes is too little, an instance needs at least %d MiB", p.Name, p.MemoryBytes, lain.LeastMemory>>20)
 	case p.CPULevel < 0 || p.CPULevel > 8:
 		return fault.New(fault.Invalid, "cpu of %s: %d is no level; they are 0 (no limit) to 8 (half a node)", p.Name, p.CPULevel)
 	}

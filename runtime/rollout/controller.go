@@ -55,7 +55,8 @@ type Controller struct {
 	mu       sync.Mutex
 	memories map[string]memory             // by proc key
 	crashing map[string]bool               // procs that do, by key
-	oneOffs  map[string]bool               // that somebody is in, by their service's name
+	oneOffs  map[string]oneOff             // by their service's name
+	closed   map[lain.AppName]bool         // applications that have no one-offs any more
 	commands map[string]engine.ImageConfig // by image reference with digest, which never changes
 }
 
@@ -76,7 +77,8 @@ func New(o Options) *Controller {
 		now:       time.Now,
 		memories:  map[string]memory{},
 		crashing:  map[string]bool{},
-		oneOffs:   map[string]bool{},
+		oneOffs:   map[string]oneOff{},
+		closed:    map[lain.AppName]bool{},
 		commands:  map[string]engine.ImageConfig{},
 	}
 	c.loop = reconcile.New(reconcile.Options{Name: "rollout", Workers: 4, Sweep: 30 * time.Second, Logger: c.log},

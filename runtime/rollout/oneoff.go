@@ -23,39 +23,109 @@ const (
 	clearEvery  = 30 * time.Second
 )
 
+// oneOff is a container that somebody is in, or soon will be.
+type oneOff struct {
+	app  lain.AppName
+	stop context.CancelCauseFunc // ends its making
+}
+
 // OneOff makes a container of its own for a command that a person runs: what the wish says of image, environment,
 // secrets, user and limits, beside the instances of the proc, on this engine's machine. It does nothing by itself, has
 // no health and no proc's name on the network, and is never started again. task is what it is entered by; end removes it and
-// must be called. It is gone as well, soon after, when this process ends without that, and with its application.
+// must be called. It is gone as well, soon after, when this process ends without that, and with its application. Its
+// errors are faults: Unavailable where the container cannot be made, Conflict behind CloseOneOffs.
 func (c *Controller) OneOff(ctx context.Context, want lain.ProcWant) (task string, end func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	name := c.engine.OneOffName(want.App, strings.ToLower(rand.Text()[:10]))
-	c.keepOneOff(name, true)
-	end = func() { c.endOneOff(name) }
+	if err := c.keepOneOff(name, oneOff{want.App, cancel}); err != nil {
+		return "", nil, err
+	}
+	end = func() { cancel(nil); c.endOneOff(name) }
 	if err = c.beginOneOff(ctx, name, want); err == nil {
 		task, err = c.awaitOneOff(ctx, name)
 	}
 	if err != nil {
 		end()
-		return "", nil, err
+		return "", nil, notMade(err)
 	}
 	return task, end, nil
 }
 
-// keepOneOff says whether a one-off container is to be.
-func (c *Controller) keepOneOff(name string, keep bool) {
+// notMade is why a one-off container was not made, as a fault.
+func notMade(err error) error {
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		return err
+	}
+	return fault.Hide(fault.Unavailable, err, "the container cannot be made: %s", report.Line(err.Error(), 300))
+}
+
+// keepOneOff says that a one-off container is to be.
+func (c *Controller) keepOneOff(name string, o oneOff) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if keep {
-		c.oneOffs[name] = true
-	} else {
-		delete(c.oneOffs, name)
+	if c.closed[o.app] {
+		return destroyed(o.app)
 	}
+	c.oneOffs[name] = o
+	return nil
+}
+
+func destroyed(app lain.AppName) error {
+	return fault.New(fault.Conflict, "%s is being destroyed", app)
+}
+
+// CloseOneOffs refuses one-off containers of an application until reopen is called.
+func (c *Controller) CloseOneOffs(app lain.AppName) (reopen func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed[app] = true
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.closed, app)
+	}
+}
+
+// EndOneOffs removes an application's one-off containers, whoever is in them or makes them, and returns when all are gone.
+func (c *Controller) EndOneOffs(ctx context.Context, app lain.AppName) error {
+	tick := time.NewTicker(oneOffEvery)
+	defer tick.Stop()
+	for {
+		kept := c.stopOneOffs(app)
+		if err := c.removeOneOffs(ctx, app, func(string) bool { return false }); err != nil {
+			return err
+		}
+		tasks, err := c.engine.OneOffTasks(ctx, app)
+		if err != nil || kept+len(tasks) == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// stopOneOffs ends the making of an application's one-off containers, and counts those that are to be.
+func (c *Controller) stopOneOffs(app lain.AppName) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.oneOffs {
+		if o.app == app {
+			o.stop(destroyed(app))
+			n++
+		}
+	}
+	return n
 }
 
 func (c *Controller) isKept(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.oneOffs[name]
+	_, kept := c.oneOffs[name]
+	return kept
 }
 
 func (c *Controller) beginOneOff(ctx context.Context, name string, want lain.ProcWant) error {
@@ -127,12 +197,14 @@ func doesNotStart(words string) error {
 
 // endOneOff removes a one-off container. What the engine does not take now is removed by clearOneOffs.
 func (c *Controller) endOneOff(name string) {
-	c.keepOneOff(name, false)
 	ctx, cancel := context.WithTimeout(context.Background(), slowestAnswer)
 	defer cancel()
 	if err := c.engine.RemoveOneOff(ctx, name); err != nil {
 		c.log.Warn("a one-off container cannot be removed yet", "name", name, "error", err)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.oneOffs, name)
 }
 
 // clearOneOffs removes one-off containers that nobody is in: those of a process that ended without removing them.

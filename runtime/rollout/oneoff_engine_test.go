@@ -15,6 +15,7 @@ import (
 
 	"lain.internal/lain/engine"
 	"lain.internal/lain/lain"
+	"lain.internal/lain/lain/fault"
 )
 
 // oneOff makes a one-off container like a wish.
@@ -119,6 +120,45 @@ func TestEngine_OneOffOfAnAppThatGoes(t *testing.T) {
 	})
 }
 
+// One that is being made while its application is destroyed is not made, and none is after that.
+func TestEngine_OneOffWhileItsAppIsDestroyed(t *testing.T) {
+	b := start(t)
+	like := b.wish(1, "ok")
+	b.serves()
+	ended := make(chan error, 3)
+	for range 3 {
+		go func() {
+			_, end, err := b.controller.OneOff(t.Context(), like)
+			if err == nil {
+				time.AfterFunc(time.Second, end) // as its person does when the container goes
+			}
+			ended <- err
+		}()
+	}
+	b.until("one is there", patience, func() bool { list, _ := b.oneOffs(); return len(list) > 0 })
+	reopen := b.controller.CloseOneOffs(b.app)
+	_, err := b.wants.Delete(t.Context(), like.Key())
+	ok(t, err)
+	ok(t, b.controller.EndOneOffs(t.Context(), b.app))
+	if tasks, err := b.engine.OneOffTasks(t.Context(), b.app); err != nil || len(tasks) > 0 {
+		t.Errorf("%d tasks are left, %v", len(tasks), err)
+	}
+	for range 3 {
+		if err := <-ended; err != nil && !strings.Contains(err.Error(), "hello is being destroyed") {
+			t.Error(err)
+		}
+	}
+	b.until("the network is gone", patience, func() bool { _, networks := b.oneOffs(); return networks == 0 })
+	if _, _, err := b.controller.OneOff(t.Context(), like); err == nil || !strings.Contains(err.Error(), "hello is being destroyed") {
+		t.Errorf("one is made afterwards: %v", err)
+	}
+	reopen()
+	like.Spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
+	if _, _, err := b.controller.OneOff(t.Context(), like); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("it is still refused: %v", err)
+	}
+}
+
 // One that can't be had leaves nothing.
 func TestEngine_OneOffThatDoesNotStart(t *testing.T) {
 	b := start(t)
@@ -130,7 +170,7 @@ func TestEngine_OneOffThatDoesNotStart(t *testing.T) {
 	missing.Spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
 	for what, like := range map[string]lain.ProcWant{"does not start": bad, "cannot be read": missing} {
 		_, _, err := b.controller.OneOff(t.Context(), like)
-		if err == nil || !strings.Contains(err.Error(), what) {
+		if err == nil || !strings.Contains(err.Error(), what) || fault.Of(err).Kind != fault.Unavailable {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
