@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -77,5 +79,47 @@ func TestFind_Refusals(t *testing.T) {
 		if _, err := find(c.name, c.o); err == nil {
 			t.Errorf("find(%q, %+v) refused nothing", c.name, c.o)
 		}
+	}
+}
+
+func TestLoaded(t *testing.T) {
+	const whole = "/usr/bin/python3:\n\tlinux-vdso.so.1 (0x00007ffd)\n\tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f)\n\t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n" +
+		"/usr/lib/x.so:\n\tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f)\n\tstatically linked\n"
+	got, err := loaded(whole)
+	if want := []string{"/lib/x86_64-linux-gnu/libm.so.6", "/lib64/ld-linux-x86-64.so.2"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q %v, want %q", got, err, want)
+	}
+	if got, err := loaded("\tlibgone.so.1 => not found\n"); err == nil {
+		t.Errorf("a library that is missing: %q and no error", got)
+	}
+}
+
+// The key of an image names what its program loads: any other file in its folders, or one with other content, is another image.
+func TestWeigh(t *testing.T) {
+	tree := t.TempDir()
+	sum := func() string {
+		t.Helper()
+		libraries, sum, err := weigh("/bin/sh", []string{tree})
+		if err != nil || !slices.ContainsFunc(libraries, func(s string) bool { return strings.Contains(s, "libc.so") }) {
+			t.Fatalf("%q %v", libraries, err)
+		}
+		return sum
+	}
+	seen := []string{sum()}
+	for name, content := range map[string]string{"a.py": "one", "b.py": "two"} {
+		if err := os.WriteFile(filepath.Join(tree, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, sum())
+	}
+	if err := os.WriteFile(filepath.Join(tree, "a.py"), []byte("ONE"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if seen = append(seen, sum()); seen[3] != sum() {
+		t.Error("the same files have another sum")
+	}
+	slices.Sort(seen)
+	if n := len(slices.Compact(seen)); n != 4 {
+		t.Errorf("%d sums of 4 contents", n)
 	}
 }
