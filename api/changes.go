@@ -14,6 +14,7 @@ import (
 	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/changes"
 	"lain.internal/lain/lain/fault"
+	"lain.internal/lain/lain/report"
 )
 
 // Changes are releases that are made without a push.
@@ -251,7 +252,7 @@ func (c *call) sizeFlags() (lain.Size, error) {
 	if text, _ := c.flags.GetString("memory"); text != "" {
 		n, err := units.RAMInBytes(text)
 		if err != nil || n <= 0 {
-			return size, wrongArgument(c, "--memory %s is no amount of memory: use 64m or 1g", text)
+			return size, wrongArgument(c, "--memory %s is no amount of memory: use 64m or 1g", report.Line(text, 40))
 		}
 		size.MemoryBytes = n
 	}

@@ -3,6 +3,7 @@
 package stories
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +15,10 @@ import (
 var hostileWords = []string{"../../../etc/passwd", "-oProxyCommand=id", "--no-such-flag=1", "$(id)", "`id`", "a;id", "a|id", "%s%n%x", "{{.Node.ID}}",
 	"../", "", " ", "é\u200b", strings.Repeat("x", 5000), "1e999", "-1", "99999999999999999999", "web.99999999999999999999", "v0.0", "r--1.", "A=b", "@/etc/passwd"}
 
-// Every verb is given hostile words in the place of each of its arguments, and of the values of --json and -n. It says
+// valueFlag is a flag that takes a value, as a verb's help shows it.
+var valueFlag = regexp.MustCompile(`--[a-z-]+ (string|int)\b`)
+
+// Every verb is given hostile words in the place of each of its arguments and of the value of each of its flags. It says
 // what is wrong in a sentence, or, where the word is one that it may take, does what it says; it never fails by our mistake,
 // shows nothing raw, and leaves the server as it was.
 func TestHostileArguments_OfEveryVerb(t *testing.T) {
@@ -25,7 +29,8 @@ func TestHostileArguments_OfEveryVerb(t *testing.T) {
 	c := admin(t, tw)
 	told := 0
 	for _, v := range town.JSON[[]struct{ Name, Args string }](t, tw, "help") {
-		for _, words := range hostileCalls(v.Name, v.Args, app.Name) {
+		flags := valueFlag.FindAllString(tw.Verb(t, "help "+v.Name), -1)
+		for _, words := range hostileCalls(v.Name, v.Args, flags, app.Name) {
 			if told++; told%40 == 0 { // sessions of a connection are limited
 				c = admin(t, tw)
 			}
@@ -55,8 +60,8 @@ func names(t *testing.T, tw *town.Town) (all []string) {
 	return all
 }
 
-// hostileCalls are the verb with each hostile word in the place of each argument in turn; the others are plain ones.
-func hostileCalls(verb, args, app string) (calls []string) {
+// hostileCalls are the verb with each hostile word in the place of each argument and flag's value in turn; the others are plain ones.
+func hostileCalls(verb, args string, flags []string, app string) (calls []string) {
 	plain := map[string]string{"APP": app, "[APP]": app, "FINGERPRINT": "SHA256:none", "VERSION": "v9", "RUN": "r-99", "INSTANCE": "web.1", "PATH": "conf/key",
 		"KEY": "NAME", "SOURCE": "web.1:/etc/none", "TARGET": "-", "PROC": "web", "COMMAND": "true", "PERSON": "nobody", "VERB": "logs"}
 	fields := strings.Fields(args)
@@ -78,8 +83,17 @@ func hostileCalls(verb, args, app string) (calls []string) {
 			calls = append(calls, strings.Join(line, " "))
 		}
 	}
-	for _, word := range hostileWords {
-		calls = append(calls, verb+" "+plain["APP"]+" --json='"+word+"'", verb+" "+plain["APP"]+" -n '"+word+"'")
+	whole := verb
+	for _, f := range fields {
+		if name := strings.Trim(f, "[]."); !strings.HasPrefix(f, "[") {
+			whole += " " + plain[name]
+		}
+	}
+	for _, flag := range append(flags, "--json bool") {
+		for _, word := range hostileWords {
+			name, _, _ := strings.Cut(flag, " ")
+			calls = append(calls, whole+" "+name+"='"+word+"'")
+		}
 	}
 	return calls
 }
