@@ -9,6 +9,7 @@
 package llb
 
 import (
+	"os"
 	"path"
 	"strings"
 	"time"
@@ -166,7 +167,9 @@ func (g Graph) withContext(st bk.State) bk.State {
 // kept are the directories that belong to the application, outlive the build and are no part of any image: the one that
 // most tools keep their caches in, and build.volumes.
 func (g Graph) kept() bk.RunOption {
-	all := together{g.keep(cacheDir, g.cacheID())}
+	// BuildKit leaves a directory's id out of what it compares, so an equal step of another application would be taken for
+	// this one, which ran with other directories.
+	all := together{g.keep(cacheDir, g.cacheID()), bk.With(bk.AddEnv("LAIN_APPNAME", string(g.App)))}
 	for _, dir := range g.Manifest.Build.Volumes {
 		if dir != cacheDir {
 			all = append(all, g.keep(dir, g.cacheID()+dir))
@@ -175,19 +178,18 @@ func (g Graph) kept() bk.RunOption {
 	return all
 }
 
-// keep is one of them. It begins with what the base holds there.
+// keep is one of them. It begins with what the base holds there, under a path of its own: BuildKit takes equal layers for
+// one, and then forgets what one of them had become.
 func (g Graph) keep(dir, id string) bk.RunOption {
 	base := g.image(g.Base).File(bk.Mkdir(path.Dir(dir), 0o700, bk.WithParents(true), bk.WithCreatedTime(epoch)))
-	from, to := dir[:len(dir)-1]+"["+dir[len(dir)-1:]+"]", "/" // a glob may find nothing
-	seed, options := bk.Scratch(), []bk.MountOption{bk.AsPersistentCacheDir(id, bk.CacheMountShared)}
-	if dir != cacheDir && !isRoot(g.Base.User) { // whose number only the image knows
-		to = "/volume"
-		seed = seed.File(bk.Mkdir(to, 0o777, bk.WithCreatedTime(epoch)))
-		options = append(options, bk.SourcePath(to))
+	from, to, mode := dir[:len(dir)-1]+"["+dir[len(dir)-1:]+"]", path.Join("/volume", dir), os.FileMode(0o755) // a glob may find nothing
+	if dir != cacheDir && !isRoot(g.Base.User) {                                                               // whose number only the image knows
+		mode = 0o777
 	}
-	seed = seed.File(bk.Copy(base, from, to, &bk.CopyInfo{
+	seed := bk.Scratch().File(bk.Mkdir(to, mode, bk.WithParents(true), bk.WithCreatedTime(epoch)).Copy(base, from, to, &bk.CopyInfo{
 		CopyDirContentsOnly: true, AllowWildcard: true, AllowEmptyWildcard: true,
 	}), bk.WithCustomName("cache of the base"))
+	options := []bk.MountOption{bk.AsPersistentCacheDir(id, bk.CacheMountShared), bk.SourcePath(to)}
 	return bk.AddMount(dir, seed, options...)
 }
 
