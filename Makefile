@@ -14,7 +14,7 @@ build: check ## build the binaries into ./bin
 	CGO_ENABLED=0 go build -o bin/ ./acceptance/testapp
 	CGO_ENABLED=0 go build -ldflags "-s -w" -o bin/ ./cmd/lain-helper ./cmd/lain-hook
 	CGO_ENABLED=0 go build -ldflags "$(CLIENT)" -o bin/ ./cmd/lain
-	@tools/setup/vault.sh build
+	@tools/setup/modules.sh build lain-vault
 
 client: ## build the developers' lain for linux and darwin, amd64 and arm64, into ./bin/client
 	for os in linux darwin; do for arch in amd64 arm64; do \

@@ -70,11 +70,11 @@ func (j *Job) findBase(ctx context.Context, key, name string, at func(*fault.Fau
 	if owner, ours := config.Labels[appLabel]; ours && owner != string(j.request.App) {
 		return llb.Image{}, none, baseFault(ctx, key, name, engine.ErrNoImage, at) // another's files are in it
 	}
-	pin := j.builder.pins() + strings.TrimPrefix(config.ID, "sha256:")
-	if err := j.hold(pin, func() error { return j.builder.options.Engine.Tag(ctx, config.ID, pin) }); err != nil {
+	begin, err := j.builder.backend.begin(ctx, j, config)
+	if err != nil {
 		return llb.Image{}, none, err
 	}
-	return llb.Image{Ref: pin, ID: config.ID, Env: config.Env, User: config.User}, config, nil
+	return llb.Image{Ref: begin, ID: config.ID, Env: config.Env, User: config.User}, config, nil
 }
 
 func (j *Job) inspectOrPull(ctx context.Context, ref reference.Named) (engine.ImageConfig, error) {

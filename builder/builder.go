@@ -1,7 +1,7 @@
 // Package builder turns a commit into an image: prepare, build, test, release, push.
 //
 // A job is one commit with its lain.yaml. Its stages are solves of one graph (package llb) in the engine's
-// own BuildKit, which keeps what it has done: a stage that is asked for again, and a stage that another one
+// own BuildKit or in a buildkitd (backend), which keeps what it has done: a stage that is asked for again, and a stage that another one
 // builds on, costs next to nothing. What a job would build has a key that is known before anything runs.
 //
 // The builder keeps no records: what was built under which key is for the caller to remember. It never
@@ -27,6 +27,7 @@ type Options struct {
 	Engine       *engine.Engine
 	RegistryHost string      // host:port that images are pushed to
 	RegistryAuth engine.Auth // its credential, used for that host only
+	BuildKit     BuildKit    // a buildkitd that builds; zero: the engine does
 	WorkDir      string      // directory of the builder's own: the files of commits are unpacked there while they are built
 	MaxBuilds    int         // stages that run at once; 0: 2
 	TimeLimit    time.Duration
@@ -37,6 +38,7 @@ type Options struct {
 // Builder builds. It is safe for concurrent use.
 type Builder struct {
 	options Options
+	backend backend
 	slots   chan struct{}
 	names   needed
 	logger  *slog.Logger
@@ -57,10 +59,13 @@ func New(o Options) (*Builder, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if err := o.BuildKit.Check(); err != nil {
+		return nil, fmt.Errorf("builder: %w", err)
+	}
 	if err := sweep(o.WorkDir); err != nil {
 		return nil, fmt.Errorf("builder: %w", err)
 	}
-	return &Builder{options: o, slots: make(chan struct{}, o.MaxBuilds), logger: o.Logger.With("component", "builder")}, nil
+	return &Builder{options: o, backend: o.backend(), slots: make(chan struct{}, o.MaxBuilds), logger: o.Logger.With("component", "builder")}, nil
 }
 
 func sweep(dir string) error {

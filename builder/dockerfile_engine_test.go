@@ -56,8 +56,9 @@ func (w *world) dockerfile(text string, more ...string) Request {
 	return r
 }
 
-func TestDockerfileIsBuilt(t *testing.T) {
-	w := newWorld(t)
+func TestDockerfileIsBuilt(t *testing.T) { onBoth(t, dockerfileIsBuilt) }
+
+func dockerfileIsBuilt(t *testing.T, w *world) {
 	r := w.dockerfile(stages)
 	j, e := w.open(r)
 	w.timed("build", j.Build)
@@ -168,8 +169,9 @@ func TestDockerfileRefusals(t *testing.T) {
 }
 
 // What fails while it builds has its line, too.
-func TestDockerfileFailures(t *testing.T) {
-	w := newWorld(t)
+func TestDockerfileFailures(t *testing.T) { onBoth(t, dockerfileFailures) }
+
+func dockerfileFailures(t *testing.T, w *world) {
 	cases := map[string]struct {
 		text, says string
 		line       int
@@ -188,8 +190,9 @@ func TestDockerfileFailures(t *testing.T) {
 }
 
 // What a build leaves in a volume is there for the next one, and in no image.
-func TestVolumesAreKept(t *testing.T) {
-	w := newWorld(t)
+func TestVolumesAreKept(t *testing.T) { onBoth(t, volumesAreKept) }
+
+func volumesAreKept(t *testing.T, w *world) {
 	m := manifest.Manifest{Build: manifest.Build{Script: []string{"cat /root/.m2/count /opt/kept/count; echo n >> /root/.m2/count; echo n >> /opt/kept/count"}, Volumes: []string{"/root/.m2", "/opt/kept", "/root/.cache"}}}
 	r := w.request(m, map[string]string{"main": "1"})
 	r.Manifest.Build.Script = append([]string{"touch /root/.m2/count /opt/kept/count"}, r.Manifest.Build.Script...)
@@ -223,8 +226,9 @@ func TestVolumesAreKept(t *testing.T) {
 }
 
 // A secret is there for the scripts of the build, and in no layer, no later step and no key.
-func TestSecretsAreInNoLayer(t *testing.T) {
-	w := newWorld(t)
+func TestSecretsAreInNoLayer(t *testing.T) { onBoth(t, secretsAreInNoLayer) }
+
+func secretsAreInNoLayer(t *testing.T, w *world) {
 	value := "the value of the token"
 	own := w.request(manifest.Manifest{Build: manifest.Build{
 		Prepare: &manifest.Prepare{Script: []string{"wc -c < /run/secrets/token"}},

@@ -27,7 +27,7 @@ func (j *Job) solveFault(ctx context.Context, stage string, w *watcher, err erro
 		return said
 	}
 	if w.failedStep == "" {
-		return fault.Hide(fault.Unavailable, err, "the engine could not run %s: %s", stage, oneLine(reason(err), 120)).
+		return fault.Hide(fault.Unavailable, err, "%s could not run %s: %s", j.builder.backend, stage, oneLine(reason(err), 120)).
 			WithHint("Push again; if it stays, the server's log has the details.")
 	}
 	code, exited := exitCode(err)

@@ -62,8 +62,9 @@ type Job struct {
 	dockerfile llb.Dockerfile // where graph.Dockerfile is made of one
 
 	mu   sync.Mutex
-	dir  string   // the files of the commit, once unpacked
-	held []string // names of images that stay until Close
+	dir  string                       // the files of the commit, once unpacked
+	held []string                     // names of images that stay until Close
+	made map[string]map[string]string // by name, what the exporter says of images that were made
 }
 
 // Open finds the base images, pulling those the engine lacks, and computes the keys. It unpacks the files of
@@ -99,7 +100,7 @@ func (j *Job) open(ctx context.Context) error {
 		return fmt.Errorf("read the prepare inputs: %w", err)
 	}
 	j.prepare = fmt.Sprintf("%s:prepare-%s", j.request.App, j.graph.PrepareKey(inputs))
-	j.graph.Prepared = dockerHub + j.prepare
+	j.graph.Prepared = j.builder.backend.prepareRef(j.prepare)
 	return j.hold(j.prepare, nil)
 }
 
@@ -131,19 +132,16 @@ func (j *Job) hold(name string, give func() error) error {
 // sections of lain.yaml and the builder's version. Jobs with one key make equal release images.
 func (j *Job) Key() string { return j.key }
 
-// PrepareName is the name of the prepare image in the engine, or "" where there is no prepare section.
+// PrepareName is the name of the prepare image, or "" where there is no prepare section.
 func (j *Job) PrepareName() string { return j.prepare }
 
-// NeedsPrepare reports whether there is a prepare section and the engine lacks its image.
+// NeedsPrepare reports whether there is a prepare section and its image is not there.
 func (j *Job) NeedsPrepare(ctx context.Context) (bool, error) {
 	if j.prepare == "" {
 		return false, nil
 	}
-	_, err := j.builder.options.Engine.ImageConfig(ctx, j.prepare)
-	if errors.Is(err, engine.ErrNoImage) {
-		return true, nil
-	}
-	return false, err
+	there, err := j.builder.backend.has(ctx, j.prepare)
+	return !there && err == nil, err
 }
 
 // Prepare makes the prepare image. Without a prepare section it does nothing.
@@ -156,7 +154,7 @@ func (j *Job) Prepare(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return j.solve(ctx, "prepare", j.graph.Prepare(), &export{name: dockerHub + j.prepare, config: config})
+		return j.solve(ctx, "prepare", j.graph.Prepare(), &export{name: j.graph.Prepared, config: config})
 	})
 }
 
@@ -183,7 +181,7 @@ func (j *Job) Test(ctx context.Context) error {
 	})
 }
 
-// Release makes the release image in the engine.
+// Release makes the release image.
 func (j *Job) Release(ctx context.Context) error {
 	if err := j.prepared(ctx); err != nil {
 		return err
@@ -197,10 +195,9 @@ func (j *Job) Release(ctx context.Context) error {
 	})
 }
 
-// Push sends the release image to the registry and returns it by the digest it has there.
+// Push has the release image, which was made, in the registry and returns it by the digest it has there.
 func (j *Job) Push(ctx context.Context) (lain.ImageRef, error) {
-	o := j.builder.options
-	digest, err := o.Engine.Push(ctx, j.releaseName(), o.RegistryAuth)
+	digest, err := j.builder.backend.pushed(ctx, j, j.releaseName())
 	if err != nil {
 		return lain.ImageRef{}, pushFault(ctx, err)
 	}

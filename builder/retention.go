@@ -3,6 +3,7 @@ package builder
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,16 @@ type Keep struct {
 	Prepared   map[string]bool // names of prepare images
 	Tagged     time.Time       // what got its name later stays too
 	CacheBytes int64           // of the build cache, at most; 0: it is left alone
+}
+
+// InRegistry are the images that must stay in the registry.
+func (b *Builder) InRegistry(ctx context.Context, keep Keep) (map[lain.ImageRef]bool, error) {
+	all, err := b.backend.kept(ctx, keep)
+	if all == nil {
+		all = map[lain.ImageRef]bool{}
+	}
+	maps.Copy(all, keep.Images)
+	return all, err
 }
 
 // Freed is what Clean took away.
@@ -53,7 +64,7 @@ func (b *Builder) unneeded(ctx context.Context, keep Keep) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	copies, err := e.ImagesNamed(ctx, b.options.RegistryHost+"/"+foreignPrefix, b.pins())
+	copies, err := e.ImagesNamed(ctx, b.options.RegistryHost+"/"+foreignPrefix, pins(b.options))
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +89,12 @@ func (b *Builder) unneeded(ctx context.Context, keep Keep) ([]string, error) {
 	return slices.Compact(all), nil
 }
 
-// pins begins the names that bases have while they are built on.
-func (b *Builder) pins() string {
-	return "lain.invalid/" + string(b.options.Engine.Cluster()) + "/base:"
+// pins begins the names that bases have in the engine while they are built on. For a buildkitd they are pushed by them.
+func pins(o Options) string {
+	if o.BuildKit.Addr != "" {
+		return o.RegistryHost + "/" + basePrefix + ":"
+	}
+	return "lain.invalid/" + string(o.Engine.Cluster()) + "/base:"
 }
 
 // spare are the names of an image that we gave it and that keep does not need. A base's name serves one build at a
@@ -91,16 +105,27 @@ func (b *Builder) spare(image engine.Image, keep Keep) []string {
 		return nil
 	}
 	app := image.Labels[appLabel]
-	return slices.DeleteFunc(slices.Clone(image.Tags), func(tag string) bool {
+	return slices.DeleteFunc(namesOf(image), func(tag string) bool {
 		switch {
-		case strings.HasPrefix(tag, b.pins()), strings.HasPrefix(tag, host+foreignPrefix):
+		case strings.HasPrefix(tag, pins(b.options)), strings.HasPrefix(tag, host+foreignPrefix):
 			return false
 		case app == "":
 			return true
 		}
-		return !strings.HasPrefix(tag, host+app+":release-") && !strings.HasPrefix(tag, app+":build-") &&
+		return !strings.HasPrefix(tag, host+app+":release-") && !strings.HasPrefix(tag, host+app+"@") && !strings.HasPrefix(tag, app+":build-") &&
 			(!strings.HasPrefix(tag, app+":prepare-") || keep.Prepared[tag])
 	})
+}
+
+// namesOf are an image's tags; of one that has none, since it was pulled by digest, its digests.
+func namesOf(image engine.Image) []string {
+	for _, names := range [][]string{image.Tags, image.Digests} {
+		given := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return strings.HasPrefix(name, "<none>") })
+		if len(given) > 0 {
+			return given
+		}
+	}
+	return nil
 }
 
 func (k Keep) has(repositoryDigest string) bool {

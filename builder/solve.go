@@ -22,7 +22,7 @@ import (
 // errTimeLimit is the cause of a stage that took too long.
 var errTimeLimit = errors.New("time limit")
 
-// export asks for an image in the engine.
+// export asks for an image.
 type export struct {
 	name   string // with host
 	config []byte // the image's, JSON
@@ -55,18 +55,18 @@ func (j *Job) solve(ctx context.Context, stage string, st bk.State, out *export)
 	return nil
 }
 
-// runGraph hands a graph to the engine's BuildKit. The image's config goes along as a result's metadata,
+// runGraph hands a graph to BuildKit. The image's config goes along as a result's metadata,
 // since the engine's exporter ignores it as an attribute.
 func (j *Job) runGraph(ctx context.Context, st bk.State, dir string, out *export, w *watcher) error {
 	def, err := st.Marshal(ctx)
 	if err != nil {
 		return fmt.Errorf("make the graph: %w", err)
 	}
-	opt, err := j.solveOptions(dir, out)
+	opt, err := j.solveOptions(ctx, dir, out)
 	if err != nil {
 		return err
 	}
-	client, err := j.builder.options.Engine.BuildKit(ctx)
+	client, err := j.builder.backend.dial(ctx)
 	if err != nil {
 		return fmt.Errorf("dial BuildKit: %w", err)
 	}
@@ -74,17 +74,20 @@ func (j *Job) runGraph(ctx context.Context, st bk.State, dir string, out *export
 	statuses, watched := make(chan *buildkit.SolveStatus, 64), make(chan struct{})
 	go func() { defer close(watched); w.watch(statuses) }()
 	var old error // as it is: what comes back from the client has been a message on a wire
-	_, err = client.Build(ctx, opt, "lain", func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
+	resp, err := client.Build(ctx, opt, "lain", func(ctx context.Context, gw gateway.Client) (*gateway.Result, error) {
 		if old = j.supported(def, gw.BuildOpts().LLBCaps); old != nil {
 			return nil, old
 		}
-		res, err := gw.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB(), Evaluate: true})
+		res, err := gw.Solve(ctx, gateway.SolveRequest{Definition: def.ToPB(), Evaluate: true, CacheImports: imports(opt)})
 		if err == nil && out != nil {
 			res.AddMeta(exptypes.ExporterImageConfigKey, out.config)
 		}
 		return res, err
 	}, statuses)
 	<-watched // Build closes statuses on every way out
+	if err == nil && out != nil {
+		j.note(out.name, resp.ExporterResponse)
+	}
 	return cmp.Or(old, err)
 }
 
@@ -105,7 +108,7 @@ func (j *Job) supported(def *bk.Definition, caps apicaps.CapSet) error {
 	return nil
 }
 
-func (j *Job) solveOptions(dir string, out *export) (buildkit.SolveOpt, error) {
+func (j *Job) solveOptions(ctx context.Context, dir string, out *export) (buildkit.SolveOpt, error) {
 	files, err := fsutil.NewFS(dir)
 	if err != nil {
 		return buildkit.SolveOpt{}, fmt.Errorf("files of the commit: %w", err)
@@ -117,10 +120,15 @@ func (j *Job) solveOptions(dir string, out *export) (buildkit.SolveOpt, error) {
 	if len(j.request.Secrets) > 0 {
 		opt.Session = append(opt.Session, secretsprovider.FromMap(j.secretValues()))
 	}
-	if out != nil {
-		opt.Exports = []buildkit.ExportEntry{{Type: "moby", Attrs: map[string]string{"name": out.name}}}
+	return opt, j.builder.backend.ask(ctx, j, &opt, out)
+}
+
+// note remembers what the exporter says of an image.
+func (j *Job) note(name string, said map[string]string) {
+	if j.made == nil {
+		j.made = map[string]map[string]string{}
 	}
-	return opt, nil
+	j.made[name] = said
 }
 
 // secretValues are what the engine may ask for while it builds: by the ids that our steps use, and by the plain names

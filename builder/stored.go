@@ -31,18 +31,25 @@ var acceptManifests = []string{
 
 // Has tells whether the registry still has an image.
 func (b *Builder) Has(ctx context.Context, ref lain.ImageRef) (bool, error) {
-	resp, err := b.registry(ctx, http.MethodHead, ref.Repository+"/manifests/"+ref.Digest)
+	digest, err := b.options.digestOf(ctx, ref.Repository, ref.Digest)
+	return digest != "", err
+}
+
+// digestOf is the digest of a manifest in the registry, by tag or digest; "" where there is none. What is asked for stays
+// for an hour.
+func (o Options) digestOf(ctx context.Context, repository, reference string) (string, error) {
+	resp, err := o.registry(ctx, http.MethodHead, repository+"/manifests/"+url.PathEscape(reference))
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	resp.Body.Close()
 	switch resp.StatusCode {
 	case http.StatusOK:
-		return true, nil
+		return resp.Header.Get("Docker-Content-Digest"), nil
 	case http.StatusNotFound:
-		return false, nil
+		return "", nil
 	}
-	return false, fmt.Errorf("ask the registry for %s: %s", ref, resp.Status)
+	return "", fmt.Errorf("ask the registry for %s@%s: %s", repository, reference, resp.Status)
 }
 
 // Foreign finds an image that lain.yaml names itself and keeps a copy in the cluster's registry, so that it is
@@ -88,8 +95,8 @@ func (b *Builder) Forget(ctx context.Context, app lain.AppName) error {
 		if image.Labels[appLabel] != string(app) {
 			continue
 		}
-		for _, tag := range image.Tags {
-			err = errors.Join(err, b.untag(ctx, tag))
+		for _, name := range namesOf(image) {
+			err = errors.Join(err, b.untag(ctx, name))
 		}
 	}
 	return errors.Join(err, b.forgetManifests(ctx, app))
@@ -120,7 +127,7 @@ func (b *Builder) untag(ctx context.Context, tag string) error {
 }
 
 func (b *Builder) forgetManifests(ctx context.Context, app lain.AppName) error {
-	resp, err := b.registry(ctx, http.MethodGet, string(app)+"/tags/list")
+	resp, err := b.options.registry(ctx, http.MethodGet, string(app)+"/tags/list")
 	if err != nil {
 		return err
 	}
@@ -141,17 +148,12 @@ func (b *Builder) forgetManifests(ctx context.Context, app lain.AppName) error {
 }
 
 func (b *Builder) forgetTag(ctx context.Context, app lain.AppName, tag string) error {
-	head, err := b.registry(ctx, http.MethodHead, string(app)+"/manifests/"+url.PathEscape(tag))
-	if err != nil {
+	digest, err := b.options.digestOf(ctx, string(app), tag)
+	if err != nil || digest == "" {
 		return err
 	}
-	head.Body.Close()
-	digest := head.Header.Get("Docker-Content-Digest")
-	if digest == "" {
-		return nil
-	}
 	return failpoint.Around("builder.registry.delete", func() error {
-		resp, err := b.registry(ctx, http.MethodDelete, string(app)+"/manifests/"+url.PathEscape(digest))
+		resp, err := b.options.registry(ctx, http.MethodDelete, string(app)+"/manifests/"+url.PathEscape(digest))
 		if err != nil {
 			return err
 		}
@@ -164,13 +166,13 @@ func (b *Builder) forgetTag(ctx context.Context, app lain.AppName, tag string) e
 }
 
 // registry sends one request to the cluster's registry. The caller closes the body.
-func (b *Builder) registry(ctx context.Context, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+b.options.RegistryHost+"/v2/"+path, nil)
+func (o Options) registry(ctx context.Context, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+o.RegistryHost+"/v2/"+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header["Accept"] = acceptManifests
-	req.SetBasicAuth(b.options.RegistryAuth.Username, b.options.RegistryAuth.Password)
+	req.SetBasicAuth(o.RegistryAuth.Username, o.RegistryAuth.Password)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the registry: %w", err)

@@ -122,7 +122,7 @@ func TestWatchSaysWhatWasCached(t *testing.T) {
 
 func TestFaults(t *testing.T) {
 	m := &manifest.Manifest{Build: manifest.Build{Base: "golang", Script: []string{"go build\n" + strings.Repeat("x", 500), strings.Repeat("y", 500)}}}
-	j := &Job{builder: &Builder{}, request: Request{Manifest: m}, graph: llb.Graph{Manifest: m}}
+	j := &Job{builder: &Builder{backend: embedded{}}, request: Request{Manifest: m}, graph: llb.Graph{Manifest: m}}
 	old := errors.New("failed to solve: rpc error: code = Unknown desc = executor failed running [/bin/sh -c exit code: 9]: exit code: 2")
 	cases := map[string]struct {
 		step  string

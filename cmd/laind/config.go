@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"lain.internal/lain/builder"
 	"lain.internal/lain/lain"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	AddressPool     []string      `yaml:"address-pool"`
 	SwarmListenAddr string        `yaml:"swarm-listen-addr"`
 	GitUID          uint32        `yaml:"git-uid"`
+	BuildKit        string        `yaml:"buildkit"`
+	BuildKitTLS     string        `yaml:"buildkit-tls"`
 	MaxBuilds       int           `yaml:"max-builds"`
 	MaxPushBytes    int64         `yaml:"max-push-bytes"`
 	MaxTreeBytes    int64         `yaml:"max-tree-bytes"`
@@ -77,6 +80,8 @@ func (c *Config) flags(f *pflag.FlagSet) {
 	f.StringSliceVar(&c.AddressPool, "address-pool", nil, "networks for applications, as 10.99.0.0/16; empty: the engine's own")
 	f.StringVar(&c.SwarmListenAddr, "swarm-listen-addr", "127.0.0.1:2377", "where a Swarm that laind makes listens; its data path takes the same address")
 	f.Uint32Var(&c.GitUID, "git-uid", 64646, "user and group id that git's programs run as; needs no entry in passwd")
+	f.StringVar(&c.BuildKit, "buildkit", "", "a buildkitd that builds, as unix:///path or tcp://host:port; empty: the engine does")
+	f.StringVar(&c.BuildKitTLS, "buildkit-tls", "", "folder with ca.pem, cert.pem and key.pem for a buildkitd at tcp://")
 	f.IntVar(&c.MaxBuilds, "max-builds", 2, "builds at once")
 	f.Int64Var(&c.MaxPushBytes, "max-push-bytes", 2<<30, "the largest push that is taken, in bytes of its pack")
 	f.Int64Var(&c.MaxTreeBytes, "max-tree-bytes", 1<<30, "the largest commit that is built, in bytes of all its files together")
@@ -163,11 +168,19 @@ func (c *Config) validate() error {
 	if c.BuildCache < 0 || c.MinFree < 0 {
 		return errors.New("--build-cache and --min-free must not be negative")
 	}
+	if err := c.buildKit().Check(); err != nil {
+		return fmt.Errorf("--buildkit: %w", err)
+	}
 	if c.CertDir == "" {
 		c.CertDir = filepath.Join(c.Data, "certs")
 	}
 	_, err := c.firstPool()
 	return errors.Join(err, c.Vault.validate())
+}
+
+// buildKit is the buildkitd that builds, if there is one.
+func (c Config) buildKit() builder.BuildKit {
+	return builder.BuildKit{Addr: c.BuildKit, TLS: c.BuildKitTLS}
 }
 
 // firstPool is the first network of --address-pool; zero for the engine's own.

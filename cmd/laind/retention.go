@@ -53,7 +53,11 @@ func (s *server) cleaners() []pipeline.Cleaner {
 				return 0, 0, err
 			}
 			defer leave()
-			swept, err := s.registry.Sweep(ctx, k.Images)
+			keep, err := s.builder.InRegistry(ctx, builder.Keep{Images: k.Images, Prepared: k.Prepared})
+			if err != nil {
+				return 0, 0, err
+			}
+			swept, err := s.registry.Sweep(ctx, keep)
 			return swept.Manifests, swept.Bytes, err
 		}},
 	}

@@ -206,7 +206,7 @@ func (s *server) startPipeline(ctx context.Context) error {
 	}
 	s.repos = repos
 	building := builder.Options{Engine: s.engine, RegistryHost: s.c.RegistryAddr, RegistryAuth: s.registryAuth(),
-		WorkDir: s.dataDir("builds"), MaxBuilds: s.c.MaxBuilds, Logger: s.log}
+		BuildKit: s.c.buildKit(), WorkDir: s.dataDir("builds"), MaxBuilds: s.c.MaxBuilds, Logger: s.log}
 	building.Source.MaxBytes = s.c.MaxTreeBytes
 	b, err := builder.New(building)
 	if err != nil {

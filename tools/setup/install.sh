@@ -32,6 +32,7 @@ LIST
   if [ "${1-}" = test ]; then
     cat <<'LIST'
 gcc|gcc libc6-dev|go test -race
+/usr/lib/cni/bridge|containernetworking-plugins|networks for the steps of a buildkitd
 /usr/bin/python3|python3|a base image of the examples
 /usr/bin/node|nodejs|a base image of the examples
 sshd|openssh-server|the baseline that we are measured against

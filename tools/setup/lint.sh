@@ -9,5 +9,5 @@ unformatted=$(git ls-files -co --exclude-standard '*.go' | xargs -r gofmt -l)
 [ -z "$unformatted" ] || { echo "lint: gofmt these files: $unformatted" >&2; exit 1; }
 go vet -tags "$TAGS" ./...
 for mod in examples/*/go.mod; do (cd "${mod%/*}" && go vet ./...); done
-tools/setup/vault.sh vet
+tools/setup/modules.sh vet
 go tool -modfile=tools/lint/go.mod staticcheck -tags "$TAGS" ./...

@@ -27,10 +27,11 @@ phase() {
   return "$code"
 }
 
-# The stories that kill laind at each of its writes need one that can be killed there, and those that push the examples
+# The tests of the second back end run a buildkitd, the stories that kill laind at each of its writes need one that can be killed there, and those that push the examples
 # take their modules from this machine's cache.
 build() {
-  make --no-print-directory build && go build -tags failpoint -o bin/laind-failpoint ./cmd/laind && examples go mod download
+  make --no-print-directory build && tools/setup/modules.sh build buildkitd &&
+    go build -tags failpoint -o bin/laind-failpoint ./cmd/laind && examples go mod download
 }
 
 # examples COMMAND...: runs it in each example that is a module of its own.
@@ -55,7 +56,7 @@ unit() {
   [ -n "${LAIN_CORPUS:-}" ] || echo "LAIN_CORPUS is not set: lain.yaml is not compared with LAIN's own parser"
   go test -race -timeout 20m "${packages[@]}" || code=1
   examples go test ./... || code=1
-  tools/setup/vault.sh test || code=1
+  tools/setup/modules.sh test || code=1
   return "$code"
 }
 
