@@ -27,6 +27,7 @@ var shapes = map[string]shape{
 	"apps create":     one(made{}),
 	"info":            one(appInfo{}),
 	"ps":              one([]psProc{}),
+	"why":             one(whence{}),
 	"releases":        one([]lain.Release{}),
 	"runs":            one([]lain.Run{}),
 	"runs attach":     {each: report.Event{}},

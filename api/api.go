@@ -97,6 +97,7 @@ type API struct {
 	wants    state.Kind[lain.ProcWant]
 	diaries  state.Kind[lain.Diary]
 	trail    state.Kind[entry]
+	builds   state.Kind[lain.Build]
 }
 
 // New makes the table of verbs.
@@ -108,6 +109,7 @@ func New(a API) *API {
 	a.wants = state.Of[lain.ProcWant](a.Store, lain.ProcsPrefix)
 	a.diaries = state.Of[lain.Diary](a.Store, lain.DiaryPrefix)
 	a.trail = state.Of[entry](a.Store, lain.AuditPrefix)
+	a.builds = state.Of[lain.Build](a.Store, lain.BuildsPrefix)
 	a.verbs = a.table()
 	return &a
 }
@@ -131,6 +133,9 @@ func (a *API) table() []verb {
 		{name: "ps", args: "APP", summary: "its instances: state, age, memory and restarts", example: "ps hello",
 			detail: "MEMORY is what an instance uses now, of its limit. RESTARTS counts since the proc was last rolled out.",
 			action: access.Read, run: ps},
+		{name: "why", args: "APP INSTANCE", summary: "where what runs in an instance comes from", example: "why hello web.1",
+			detail: "Release and who asked for it, commit, image, build and tests, base images by content, versions of secrets.",
+			action: access.Read, run: why},
 		{name: "releases", args: "APP", summary: "its releases, the newest first", example: "releases hello -n 5",
 			action: access.Read, run: releases, flags: number("how many", 20)},
 		{name: "runs", args: "APP", summary: "its runs, the newest first", example: "runs hello",

@@ -13,6 +13,7 @@ import (
 
 	"lain.internal/lain/builder/llb"
 	"lain.internal/lain/engine"
+	"lain.internal/lain/lain"
 	"lain.internal/lain/lain/fault"
 	"lain.internal/lain/lain/report"
 )
@@ -74,6 +75,7 @@ func (j *Job) findBase(ctx context.Context, key, name string, at func(*fault.Fau
 	if err != nil {
 		return llb.Image{}, none, err
 	}
+	j.bases = append(j.bases, lain.BuildBase{Name: reference.FamiliarString(ref), ID: config.ID})
 	return llb.Image{Ref: begin, ID: config.ID, Env: config.Env, User: config.User}, config, nil
 }
 

@@ -61,6 +61,8 @@ type Job struct {
 
 	dockerfile llb.Dockerfile // where graph.Dockerfile is made of one
 
+	bases []lain.BuildBase // in the order in which they were found
+
 	mu   sync.Mutex
 	dir  string                       // the files of the commit, once unpacked
 	held []string                     // names of images that stay until Close
@@ -134,6 +136,9 @@ func (j *Job) Key() string { return j.key }
 
 // PrepareName is the name of the prepare image, or "" where there is no prepare section.
 func (j *Job) PrepareName() string { return j.prepare }
+
+// Bases are the images that the job begins from.
+func (j *Job) Bases() []lain.BuildBase { return j.bases }
 
 // NeedsPrepare reports whether there is a prepare section and its image is not there.
 func (j *Job) NeedsPrepare(ctx context.Context) (bool, error) {

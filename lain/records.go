@@ -354,6 +354,9 @@ func ParseRunID(s string) (int, error) {
 	return n, nil
 }
 
+// TestStage is the name of the stage that runs the tests.
+const TestStage = "test"
+
 // StageRecord times one stage of a run.
 type StageRecord struct {
 	Name    string    `json:"name"`
@@ -364,15 +367,23 @@ type StageRecord struct {
 
 // Build is an image that exists, filed under what it was built from. Key: builds/<app>/<key>.
 type Build struct {
-	App      AppName   `json:"app"`
-	Key      string    `json:"key"` // hash of tree, base digests, build args and builder version
-	Commit   Commit    `json:"commit"`
-	Tree     string    `json:"tree"`
-	Image    ImageRef  `json:"image"`    // release image
-	Prepare  string    `json:"prepare"`  // name of the prepare image used, "" if none
-	Tested   bool      `json:"tested"`   // its test section passed, or it has none
-	BuiltBy  int       `json:"built_by"` // run
-	Created  time.Time `json:"created"`
-	Bytes    int64     `json:"bytes,omitempty"`
-	Warnings []string  `json:"warnings,omitempty"`
+	App     AppName   `json:"app"`
+	Key     string    `json:"key"` // hash of tree, base digests, build args and builder version
+	Commit  Commit    `json:"commit"`
+	Tree    string    `json:"tree"`
+	Image   ImageRef  `json:"image"`    // release image
+	Prepare string    `json:"prepare"`  // name of the prepare image used, "" if none
+	Tested  bool      `json:"tested"`   // its test section passed, or it has none
+	BuiltBy int       `json:"built_by"` // run
+	Created time.Time `json:"created"`
+	Bytes   int64     `json:"bytes,omitempty"`
+
+	Bases    []BuildBase `json:"bases,omitempty"` // that it was built on
+	Warnings []string    `json:"warnings,omitempty"`
+}
+
+// BuildBase is an image that a build began from.
+type BuildBase struct {
+	Name string `json:"name"` // as lain.yaml or the Dockerfile has it, with its tag
+	ID   string `json:"id"`   // its content in the engine, "sha256:..."
 }

@@ -31,6 +31,7 @@ type Builder interface {
 type Job interface {
 	Key() string
 	PrepareName() string
+	Bases() []lain.BuildBase
 	NeedsPrepare(context.Context) (bool, error)
 	Prepare(context.Context) error
 	Build(context.Context) error

@@ -291,6 +291,7 @@ func (j *job) stage(ctx context.Context, name string) error {
 }
 
 func (j *job) Key() string                                { return j.r.Tree }
+func (j *job) Bases() []lain.BuildBase                    { return nil }
 func (j *job) PrepareName() string                        { return "" }
 func (j *job) NeedsPrepare(context.Context) (bool, error) { return true, nil }
 func (j *job) Prepare(ctx context.Context) error          { return j.stage(ctx, "prepare") }

@@ -206,7 +206,7 @@ func (e *execution) build(job Job, src source, former *lain.Build) (lain.Build, 
 		return *former, nil
 	}
 	b := lain.Build{App: e.asked.App, Key: job.Key(), Commit: e.asked.Commit, Tree: src.commit.Tree, Image: image,
-		Prepare: job.PrepareName(), Tested: true, BuiltBy: e.asked.Number, Created: e.p.o.Now().UTC()}
+		Prepare: job.PrepareName(), Bases: job.Bases(), Tested: true, BuiltBy: e.asked.Number, Created: e.p.o.Now().UTC()}
 	_, err := e.p.kinds.builds.Put(e.ctx, string(b.App)+"/"+b.Key, b)
 	return b, err
 }

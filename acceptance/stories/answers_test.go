@@ -31,7 +31,7 @@ func TestJSON_EveryVerbFitsItsSchema(t *testing.T) {
 	key, err := os.ReadFile(file + ".pub")
 	must(t, err)
 	saids := []spoken{
-		{"help", ""}, {"help logs", ""}, {"setup", ""}, {"whoami", ""}, {"apps", ""}, {"apps create APPx", ""}, {"info APP", ""}, {"ps APP", ""},
+		{"help", ""}, {"help logs", ""}, {"setup", ""}, {"whoami", ""}, {"apps", ""}, {"apps create APPx", ""}, {"info APP", ""}, {"ps APP", ""}, {"why APP web.1", ""},
 		{"releases APP", ""}, {"runs APP", ""}, {"runs attach APP r-1", ""}, {"logs APP", ""}, {"logs APP --run r-1", ""},
 		{"keys add schema-person", string(key)}, {"keys list", ""}, {"diff APP v1 v2", ""}, {"open APP", ""}, {"domains APP", ""}, {"bases", ""},
 		{"capacity", ""}, {"activity APP", ""}, {"events APP", ""}, {"scale APP", ""}, {"scale APP worker=2 --dry-run", ""}, {"scale APP worker=2", ""},

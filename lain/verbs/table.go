@@ -24,6 +24,7 @@ var Table = []Verb{
 	{Name: "apps create"}, // its application is a new one, and so never that of a remote
 	{Name: "info", App: true},
 	{Name: "ps", App: true},
+	{Name: "why", App: true},
 	{Name: "releases", App: true},
 	{Name: "runs", App: true},
 	{Name: "runs attach", App: true},

@@ -18,7 +18,7 @@ const (
 	Read    = "read"
 	Prepare = "prepare"
 	Build   = "build"
-	Test    = "test"
+	Test    = lain.TestStage
 	Release = "release"
 	Push    = "push"
 	Secrets = "secrets"
