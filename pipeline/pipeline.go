@@ -27,7 +27,8 @@ type Builder interface {
 	Foreign(context.Context, string) (lain.ImageRef, error) // resolves an image that lain.yaml names
 }
 
-// Job is one build; its methods are its stages, in the order they are declared.
+// Job is one build; its methods are its stages, in the order they are declared. BuildImage is none: it makes an image of what Build
+// made, in the engine alone, and returns its id there.
 type Job interface {
 	Key() string
 	PrepareName() string
@@ -38,6 +39,7 @@ type Job interface {
 	Test(context.Context) error
 	Release(context.Context) error
 	Push(context.Context) (lain.ImageRef, error)
+	BuildImage(context.Context) (id string, err error)
 	Close() error
 }
 

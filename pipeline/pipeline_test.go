@@ -236,6 +236,7 @@ type builds struct {
 	mu    sync.Mutex
 	hooks map[string]func(context.Context) error
 	ran   []string
+	open  int // jobs
 	have  map[string]bool
 
 	asked    builder.Request // the last one
@@ -246,6 +247,7 @@ func (b *builds) Open(_ context.Context, r builder.Request, to report.Reporter) 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked, b.reporter = r, to
+	b.open++
 	return &job{b: b, r: r}, nil
 }
 
@@ -298,7 +300,17 @@ func (j *job) Prepare(ctx context.Context) error          { return j.stage(ctx, 
 func (j *job) Build(ctx context.Context) error            { return j.stage(ctx, "build") }
 func (j *job) Test(ctx context.Context) error             { return j.stage(ctx, "test") }
 func (j *job) Release(ctx context.Context) error          { return j.stage(ctx, "release") }
-func (j *job) Close() error                               { return nil }
+
+func (j *job) Close() error {
+	j.b.mu.Lock()
+	defer j.b.mu.Unlock()
+	j.b.open--
+	return nil
+}
+
+func (j *job) BuildImage(ctx context.Context) (string, error) {
+	return "sha256:of-" + j.r.Tree, j.stage(ctx, "buildimage")
+}
 
 func (j *job) Push(ctx context.Context) (lain.ImageRef, error) {
 	ref := lain.ImageRef{Repository: string(j.r.App), Digest: "sha256:" + strings.Repeat("0", 24) + j.r.Tree}

@@ -96,23 +96,37 @@ func buildPaths(m *manifest.Manifest) []lain.SecretPath {
 
 // buildSecrets reads what the build sees, and keeps the values out of all that the run says from here on.
 func (e *execution) buildSecrets(m *manifest.Manifest) ([]builder.Secret, error) {
-	paths := buildPaths(m)
-	if len(paths) == 0 {
-		return nil, nil
-	}
-	files, err := e.p.o.Secrets.Build(e.ctx, e.asked.App, paths)
-	if err != nil {
+	secrets, err := e.p.buildSecrets(e.ctx, m)
+	if err != nil || len(secrets) == 0 {
 		return nil, err
 	}
-	var secrets []builder.Secret
-	for _, f := range files {
-		secrets = append(secrets, builder.Secret{Name: path.Base(string(f.Path)), Version: f.Version, Value: f.Value})
-		e.built = append(e.built, string(f.Value))
-	}
+	e.built = append(e.built, valuesOf(secrets)...)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.hidden = redact.New(e.built)
 	return secrets, nil
+}
+
+// buildSecrets reads what a build sees. A manifest that names none asks no vault.
+func (p *Pipeline) buildSecrets(ctx context.Context, m *manifest.Manifest) ([]builder.Secret, error) {
+	paths := buildPaths(m)
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	files, err := p.o.Secrets.Build(ctx, m.AppName, paths)
+	var secrets []builder.Secret
+	for _, f := range files {
+		secrets = append(secrets, builder.Secret{Name: path.Base(string(f.Path)), Version: f.Version, Value: f.Value})
+	}
+	return secrets, err
+}
+
+// valuesOf are what must not be shown of a build's secrets.
+func valuesOf(secrets []builder.Secret) (values []string) {
+	for _, s := range secrets {
+		values = append(values, string(s.Value))
+	}
+	return values
 }
 
 // hide keeps the values out of all that the run says from here on.

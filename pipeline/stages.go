@@ -92,6 +92,15 @@ type source struct {
 	forced   bool
 }
 
+// request is what the builder is asked of it.
+func (s source) request(r *repo.Repository, run int, secrets []builder.Secret) builder.Request {
+	return builder.Request{
+		App: r.App(), Run: run, Commit: s.commit.ID, CommitTime: s.commit.CommitterTime,
+		Tree: s.commit.Tree, Manifest: s.manifest, Secrets: secrets,
+		Context: func(ctx context.Context) (io.ReadCloser, error) { return r.Archive(ctx, s.commit.ID) },
+	}
+}
+
 func (e *execution) read(r *repo.Repository) (source, error) {
 	var src source
 	err := e.stage(e.ctx, plan.Read, fmt.Sprintf("%s: %s of %s", e.asked.ID(), e.asked.Commit.Short(), e.asked.App), func(ctx context.Context) error {
@@ -127,11 +136,7 @@ func (e *execution) image(r *repo.Repository, src source) (lain.Build, error) {
 	if err != nil {
 		return lain.Build{}, err
 	}
-	job, err := e.p.o.Builder.Open(e.ctx, builder.Request{
-		App: e.asked.App, Run: e.asked.Number, Commit: e.asked.Commit, CommitTime: src.commit.CommitterTime,
-		Tree: src.commit.Tree, Manifest: src.manifest, Secrets: secrets,
-		Context: func(ctx context.Context) (io.ReadCloser, error) { return r.Archive(ctx, e.asked.Commit) },
-	}, e)
+	job, err := e.p.o.Builder.Open(e.ctx, src.request(r, e.asked.Number, secrets), e)
 	if err != nil {
 		if e.ctx.Err() != nil {
 			return lain.Build{}, context.Cause(e.ctx)
