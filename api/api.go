@@ -45,9 +45,15 @@ type Machine interface {
 	Enter(context.Context, engine.Entry) (exit int, err error)
 }
 
-// OneOffs makes containers for single commands of people.
+// OneOffs makes containers for single commands of people. image is called first, as part of the making, and names the image
+// by its id in the engine; "" means that of like.
 type OneOffs interface {
-	OneOff(ctx context.Context, like lain.ProcWant) (task string, end func(), err error)
+	OneOff(ctx context.Context, like lain.ProcWant, image func(context.Context) (id string, err error)) (task string, end func(), err error)
+}
+
+// Builds makes the image that a release was copied out of, in this machine's engine.
+type Builds interface {
+	BuildImage(context.Context, lain.Release, report.Reporter) (id string, err error)
 }
 
 // Rights says who may do what.
@@ -73,6 +79,7 @@ type API struct {
 	Logs    Logs
 	Machine Machine
 	OneOffs OneOffs
+	Builds  Builds
 	Rights  Rights
 	Keys    Keys
 	URL     func(lain.Route) string

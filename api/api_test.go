@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"slices"
@@ -40,10 +41,12 @@ type far struct {
 	entered   []engine.Entry
 	exit      int             // of what was entered
 	like      []lain.ProcWant // that one-off containers were made like
-	ended     int             // of those, how many are gone
-	away      error           // what the engine answers instead
-	inside    func()          // called by who entered; nil: nothing
-	create    func()          // called while an application is made; nil: nothing
+	of        []string        // the images that they were made of; "": that of the proc
+	build     func(context.Context, report.Reporter) error
+	ended     int    // of those, how many are gone
+	away      error  // what the engine answers instead
+	inside    func() // called by who entered; nil: nothing
+	create    func() // called while an application is made; nil: nothing
 }
 
 func (f *far) Get(context.Context, lain.AppName, int) (lain.Run, error) { return lain.Run{}, nil }
@@ -116,9 +119,21 @@ func (f *far) Enter(_ context.Context, e engine.Entry) (int, error) {
 	}
 	return f.exit, f.away
 }
-func (f *far) OneOff(_ context.Context, like lain.ProcWant) (string, func(), error) {
-	f.like = append(f.like, like)
+func (f *far) OneOff(ctx context.Context, like lain.ProcWant, image func(context.Context) (string, error)) (string, func(), error) {
+	id, err := image(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	f.like, f.of = append(f.like, like), append(f.of, id)
 	return "one-off", func() { f.ended++ }, nil
+}
+func (f *far) BuildImage(ctx context.Context, r lain.Release, out report.Reporter) (string, error) {
+	if f.build != nil {
+		if err := f.build(ctx, out); err != nil {
+			return "", err
+		}
+	}
+	return "sha256:of-" + r.Version(), nil
 }
 func (f *far) ForeignImages(context.Context) ([]engine.Image, error) { return f.images, f.away }
 func (f *far) Can(_ context.Context, _ lain.Person, a access.Action, _ lain.AppName) error {
@@ -149,7 +164,7 @@ func newRig(t *testing.T) *rig {
 	put(t, state.Of[lain.Run](store, lain.RunsPrefix), lain.NumberKey("hello", 2), lain.Run{App: "hello", Number: 2, State: lain.RunFailed, Reason: "build failed"})
 	put(t, state.Of[lain.ProcSeen](store, lain.SeenPrefix), "hello/web", lain.ProcSeen{App: "hello", Proc: "web", Release: 1, State: lain.SeenServing,
 		Instances: []lain.InstanceSeen{{Number: 1, State: "running", Release: 1}}})
-	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Machine: f, OneOffs: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
+	return &rig{t: t, far: f, api: New(API{Store: store, Runs: f, Changes: f, Repos: f, Apps: f, Logs: f, Machine: f, OneOffs: f, Builds: f, Rights: f, Keys: f, URL: func(r lain.Route) string { return r.URL("http", 80) },
 		Certificate: func(h string) (time.Time, bool) { return time.Date(2030, 1, 2, 0, 0, 0, 0, time.UTC), h == "safe.test" }, RegistryHost: "127.0.0.1:5000",
 		Disks: func() []disk.Usage {
 			return []disk.Usage{{Name: "the server's disk", Path: "/srv", Free: 10 << 30, Total: 100 << 30, Reserve: 2 << 30}}
@@ -163,6 +178,11 @@ func put[T any](t *testing.T, k state.Kind[T], key string, v T) {
 	if _, err := k.Put(t.Context(), key, v); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// atTerminal is doUntil for a person at a terminal, who types and reads.
+func (r *rig) atTerminal(ctx context.Context, types io.Reader, reads io.Writer, args ...string) (code int) {
+	return r.api.Run(ctx, gitserver.Session{Person: "alice", Stdin: types, Stdout: reads, Raw: reads, Stderr: reads, Terminal: &lain.Terminal{}}, args)
 }
 
 func (r *rig) do(args ...string) (code int, out, errs string) {

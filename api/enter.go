@@ -16,10 +16,14 @@ import (
 // program; never what was typed.
 func enterVerbs() []verb {
 	return []verb{
-		{name: "run", args: "APP [COMMAND...]", summary: "a command, or a shell, in a container of its own", example: "run hello -- ./manage migrate",
+		{name: "run", args: "APP [COMMAND...]", summary: "a command, or a shell, in a container of its own", example: "run hello -- ./manage migrate\n  ssh lain run hello --image build --memory 1g -- make test",
 			detail: "The container is made for it of the release that serves: image, environment, config values, secret files, user and limits\n" +
 				"of a proc, which is --proc, or web, or the first. It takes no requests, and is gone with the command, the connection\n" +
-				"and the server. With a terminal (ssh -t) it is as at one. The exit code is the command's.",
+				"and the server. With a terminal (ssh -t) it is as at one. The exit code is the command's.\n\n" +
+				"With --image build it is the same in what the release image was copied out of: /lain/app as build.script left it, with the\n" +
+				"compilers and test tools of build.base, and as the user of that; of a Dockerfile it is the target. It is taken from the\n" +
+				"build's cache; where that is gone it is built again, and a terminal shows how. What builds keep (/root/.cache,\n" +
+				"build.volumes) and their secrets are not in it. Compilers may need more --memory than the proc.",
 			action: access.Operate, run: runOneOff, flags: runFlags, told: 1},
 		{name: "enter", args: "APP INSTANCE [COMMAND...]", summary: "a shell in an instance, or a command", example: "enter hello web.1",
 			detail: "With a terminal (ssh -t) it is as at one. The exit code is the command's; flags of it stand behind --, as in\n" +

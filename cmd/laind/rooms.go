@@ -265,7 +265,7 @@ func (s *server) startSSH(ctx context.Context) error {
 	pushes := &receive.Receiver{Runs: s.pipeline, Apps: apps, Repos: s.repos, Rights: s.access, Room: s.disk.Refuse, Logger: s.log}
 	draining, drain := context.WithCancelCause(context.Background())
 	s.onStop("followers", func(context.Context) error { drain(nil); return nil })
-	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Vault: s.vault, Apps: apps, Logs: s.engine, Machine: s.engine, OneOffs: s.rollout, Rights: s.access, Keys: s.access,
+	verbs := api.New(api.API{Store: s.store, Runs: s.pipeline, Changes: s.pipeline, Repos: s.repos, Vault: s.vault, Apps: apps, Logs: s.engine, Machine: s.engine, OneOffs: s.rollout, Builds: s.pipeline, Rights: s.access, Keys: s.access,
 		URL: s.url, Certificate: s.router.Certificate, Disks: s.disk.Usage, RegistryHost: s.c.RegistryAddr, HostKeys: func() []string { return s.git.HostKeys() }, SSHPort: sshPort, Cluster: s.cluster(),
 		Version: version, Logger: s.log, Now: time.Now, Draining: draining})
 	s.loop("activity", verbs.KeepTrail)

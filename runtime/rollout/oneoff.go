@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,21 +35,33 @@ type oneOff struct {
 // no health and no proc's name on the network, and is never started again. task is what it is entered by; end removes it and
 // must be called. It is gone as well, soon after, when this process ends without that, and with its application. Its
 // errors are faults: Unavailable where the container cannot be made, Conflict behind CloseOneOffs.
-func (c *Controller) OneOff(ctx context.Context, want lain.ProcWant) (task string, end func(), err error) {
+//
+// image is called first, as part of the making: EndOneOffs ends its context and waits for it. It answers with the id of an
+// image in this engine, which then takes the place of the wish's, user and working directory included; with "" for
+// the wish's own.
+func (c *Controller) OneOff(ctx context.Context, want lain.ProcWant, image func(context.Context) (id string, err error)) (task string, end func(), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	name := c.engine.OneOffName(want.App, strings.ToLower(rand.Text()[:10]))
 	if err := c.keepOneOff(name, oneOff{want.App, cancel}); err != nil {
 		return "", nil, err
 	}
 	end = func() { cancel(nil); c.endOneOff(name) }
-	if err = c.beginOneOff(ctx, name, want); err == nil {
-		task, err = c.awaitOneOff(ctx, name)
-	}
-	if err != nil {
+	if task, err = c.makeOneOff(ctx, name, want, image); err != nil {
 		end()
 		return "", nil, notMade(err)
 	}
 	return task, end, nil
+}
+
+func (c *Controller) makeOneOff(ctx context.Context, name string, want lain.ProcWant, image func(context.Context) (string, error)) (task string, err error) {
+	id, err := image(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := c.beginOneOff(ctx, name, want, id); err != nil {
+		return "", err
+	}
+	return c.awaitOneOff(ctx, name)
 }
 
 // notMade is why a one-off container was not made, as a fault.
@@ -128,7 +141,11 @@ func (c *Controller) isKept(name string) bool {
 	return kept
 }
 
-func (c *Controller) beginOneOff(ctx context.Context, name string, want lain.ProcWant) error {
+// beginOneOff asks the engine for a container of the image of that id, "" for the wish's own.
+func (c *Controller) beginOneOff(ctx context.Context, name string, want lain.ProcWant, id string) error {
+	if id != "" {
+		want = inAnotherImage(want)
+	}
 	node, err := c.engine.NodeID(ctx)
 	if err != nil {
 		return err
@@ -141,9 +158,16 @@ func (c *Controller) beginOneOff(ctx context.Context, name string, want lain.Pro
 	if err != nil {
 		return err
 	}
-	s.name, s.labels = name, c.engine.OneOffLabels(want.App)
-	c.log.Info("make a one-off container", "name", name, "proc", want.Spec.Name, "release", want.Release)
+	s.name, s.labels, s.image = name, c.engine.OneOffLabels(want.App), cmp.Or(id, s.image)
+	c.log.Info("make a one-off container", "name", name, "proc", want.Spec.Name, "release", want.Release, "image", s.image)
 	return c.engine.CreateService(ctx, oneOffSpec(want, s, node, c.now()), c.auth(want.App))
+}
+
+// inAnotherImage leaves out of a wish what is about its image: who commands run as, and where. What the proc runs is not
+// asked for.
+func inAnotherImage(want lain.ProcWant) lain.ProcWant {
+	want.Spec.User, want.Spec.Workdir, want.Spec.Entrypoint = "", "", []string{lain.HelperPath}
+	return want
 }
 
 // oneOffSpec is the service of a one-off container on a node. It is pure.

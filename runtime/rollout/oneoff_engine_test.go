@@ -18,12 +18,15 @@ import (
 	"lain.internal/lain/lain/fault"
 )
 
+// ownImage leaves a wish the image that it has.
+func ownImage(context.Context) (string, error) { return "", nil }
+
 // oneOff makes a one-off container like a wish.
 func (b *bench) oneOff(like lain.ProcWant) (task string, end func()) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
-	task, end, err := b.controller.OneOff(ctx, like)
+	task, end, err := b.controller.OneOff(ctx, like, ownImage)
 	ok(b.t, err)
 	return task, end
 }
@@ -84,6 +87,57 @@ func TestEngine_OneOff(t *testing.T) {
 	b.serves()
 }
 
+// It can be of an image that is in this engine alone, with the proc's environment and that image's user and directory.
+func TestEngine_OneOffOfAnotherImage(t *testing.T) {
+	b := start(t)
+	like := b.wish(1, "ok")
+	b.serves()
+	like.Spec.Env, like.Spec.User, like.Spec.Workdir = []string{"MODE=done", "SAY=as in lain.yaml"}, "1000", "/srv"
+	task, end, err := b.controller.OneOff(t.Context(), like, func(ctx context.Context) (string, error) {
+		config, err := b.engine.ImageConfig(ctx, like.Spec.Image.On(b.host))
+		return config.ID, err
+	})
+	ok(t, err)
+	defer end()
+	if said := b.says(task); !strings.Contains(said, "as in lain.yaml") {
+		t.Errorf("it says %q", said)
+	}
+	services, _ := b.oneOffs()
+	if len(services) != 1 {
+		t.Fatalf("%d one-off containers", len(services))
+	}
+	c := services[0].Spec.TaskTemplate.ContainerSpec
+	if !strings.HasPrefix(c.Image, "sha256:") || c.User != "" || c.Dir != "" {
+		t.Errorf("image %s, user %q, directory %q", c.Image, c.User, c.Dir)
+	}
+}
+
+// What makes the image ends with the application, and is waited for.
+func TestEngine_OneOffWhoseImageIsMadeWhileItsAppIsDestroyed(t *testing.T) {
+	b := start(t)
+	making, made := make(chan struct{}), false
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := b.controller.OneOff(t.Context(), lain.ProcWant{App: b.app}, func(ctx context.Context) (string, error) {
+			close(making)
+			<-ctx.Done()
+			time.Sleep(100 * time.Millisecond) // to put away what it has
+			made = true
+			return "", context.Cause(ctx)
+		})
+		ended <- err
+	}()
+	<-making
+	defer b.controller.CloseOneOffs(b.app)()
+	ok(t, b.controller.EndOneOffs(t.Context(), b.app))
+	if !made {
+		t.Error("the application went first")
+	}
+	if err := <-ended; fault.Of(err).Kind != fault.Conflict || !strings.Contains(err.Error(), "is being destroyed") {
+		t.Error(err)
+	}
+}
+
 // What a controller leaves behind, the next one clears away, and nothing else.
 func TestEngine_OneOffLeftBehind(t *testing.T) {
 	b := start(t)
@@ -128,7 +182,7 @@ func TestEngine_OneOffWhileItsAppIsDestroyed(t *testing.T) {
 	ended := make(chan error, 3)
 	for range 3 {
 		go func() {
-			_, end, err := b.controller.OneOff(t.Context(), like)
+			_, end, err := b.controller.OneOff(t.Context(), like, ownImage)
 			if err == nil {
 				time.AfterFunc(time.Second, end) // as its person does when the container goes
 			}
@@ -149,12 +203,12 @@ func TestEngine_OneOffWhileItsAppIsDestroyed(t *testing.T) {
 		}
 	}
 	b.until("the network is gone", patience, func() bool { _, networks := b.oneOffs(); return networks == 0 })
-	if _, _, err := b.controller.OneOff(t.Context(), like); err == nil || !strings.Contains(err.Error(), "hello is being destroyed") {
+	if _, _, err := b.controller.OneOff(t.Context(), like, ownImage); err == nil || !strings.Contains(err.Error(), "hello is being destroyed") {
 		t.Errorf("one is made afterwards: %v", err)
 	}
 	reopen()
 	like.Spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
-	if _, _, err := b.controller.OneOff(t.Context(), like); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+	if _, _, err := b.controller.OneOff(t.Context(), like, ownImage); err == nil || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("it is still refused: %v", err)
 	}
 }
@@ -169,14 +223,14 @@ func TestEngine_OneOffThatDoesNotStart(t *testing.T) {
 	missing := like
 	missing.Spec.Image.Digest = "sha256:" + strings.Repeat("0", 64)
 	for what, like := range map[string]lain.ProcWant{"does not start": bad, "cannot be read": missing} {
-		_, _, err := b.controller.OneOff(t.Context(), like)
+		_, _, err := b.controller.OneOff(t.Context(), like, ownImage)
 		if err == nil || !strings.Contains(err.Error(), what) || fault.Of(err).Kind != fault.Unavailable {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, _, err := b.controller.OneOff(soon, like); err == nil {
+	if _, _, err := b.controller.OneOff(soon, like, ownImage); err == nil {
 		t.Error("it is there although its person left at once")
 	}
 	b.until("nothing is left of them", patience, func() bool { list, _ := b.oneOffs(); return len(list) == 0 })
