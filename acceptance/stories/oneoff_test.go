@@ -5,6 +5,7 @@ package stories
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -126,5 +127,151 @@ func TestRun_TheServerGoesAndTheAppGoes(t *testing.T) {
 	noOneOffs(t, tw, app, "destroyed")
 	if r := sh.Wait(); r.Code == 0 {
 		t.Errorf("destroyed: exit 0\n%s", r.All())
+	}
+}
+
+// buildImages are the names of an application's build images in the engine.
+func buildImages(t *testing.T, tw *town.Town, app *town.App) (names []string) {
+	t.Helper()
+	out, err := tw.Lab.Docker(t.Context(), "n1", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=lain.app="+app.Name)
+	must(t, err)
+	for _, name := range strings.Fields(out) {
+		if strings.HasPrefix(name, app.Name+":build-") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// noBuild waits until no files of an application's commits are left unpacked, nor a process of its builds with that command line.
+func noBuild(t *testing.T, tw *town.Town, app *town.App, step ...string) {
+	t.Helper()
+	app.Eventually("no build is left", 2*time.Minute, func() error {
+		files, err := filepath.Glob(filepath.Join(tw.Data(), "builds", "context-"+app.Name+"-*"))
+		if steps := town.Processes(step...); err != nil || len(files)+len(steps) > 0 {
+			return fmt.Errorf("%v %v %v", files, steps, err)
+		}
+		return nil
+	})
+}
+
+// buildsMore is an application whose build leaves a file that is not released.
+func buildsMore(t *testing.T, tw *town.Town, prefix string, build ...string) *town.App {
+	t.Helper()
+	app := tw.NewApp(t, prefix)
+	app.Manifest("", `  user: "1000"`, "  secret_files: [conf/key]", "release:", "  dest_base: lain/testapp:1", "  copy: [VERSION]")
+	section(t, app, "  script: [echo building]", strings.Join(build, "\n"))
+	app.Commit("with more in its build than in its release")
+	return app
+}
+
+// A command runs in the build of what serves, with what the proc has, and no push is held up and nothing left.
+func TestRun_TheBuildImage(t *testing.T) {
+	t.Parallel()
+	tw := shared(t)
+	app := buildsMore(t, tw, "onebuild", "  script: [echo left by the build > left]")
+	app.Push() // is refused, and makes the application that the secret is for
+	put(t, tw, "a key", "secret put "+app.Name+" conf/key")
+	app.MustPush()
+	if r := tw.SSHAs(t, tw.Key, "config set "+app.Name+" GREETING", strings.NewReader("hello-there")); r.Code != 0 {
+		t.Fatalf("config set: exit %d\n%s", r.Code, r.All())
+	}
+	before, runs := tasks(t, tw, app), tw.Verb(t, "runs "+app.Name)
+	const look = " -- sh -c 'cat left; pwd; stat -c %u /proc/self; hostname; echo $GREETING $LAIN_PROCNAME $PORT; cat conf/key; cat; exit 7'"
+	told := "-----> Making the build image of " + app.Head()[:7] + "\n"
+	for range 2 {
+		began := time.Now()
+		r := tw.SSHAs(t, tw.Key, "run "+app.Name+" --image build"+look, strings.NewReader("typed"))
+		t.Logf("%s", time.Since(began).Round(time.Millisecond))
+		if r.Code != 7 || r.Stdout != "left by the build\n/lain/app\n0\nrun\nhello-there web 8080\na keytyped" || r.Stderr != told {
+			t.Errorf("exit %d\n%q\n%q", r.Code, r.Stdout, r.Stderr)
+		}
+		told = "" // it is there
+	}
+	saysAll(t, tw, []said{
+		{"run " + app.Name + " -- cat left", 1, "No such file"},
+		{"run " + app.Name + " --image release -- cat left", 1, "No such file"},
+		{"run " + app.Name + " --image nonsense -- true", 64, `"nonsense" is no image of a release: say release or build`},
+		{"run " + app.Name + " --image build --memory 48m -- sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max'", 0, fmt.Sprint(48 << 20)},
+		{"run " + app.Name + " --image build -p nobody -- true", 66, "has no proc nobody"},
+	})
+	names := buildImages(t, tw, app)
+	if len(names) != 1 {
+		t.Fatalf("build images: %v", names)
+	}
+	noOneOffs(t, tw, app, "after all of them")
+	app.Eventually("the image can be taken away", time.Minute, func() error {
+		_, err := tw.Lab.Docker(t.Context(), "n1", "rmi", names[0])
+		return err
+	})
+	sh := tw.AtTerminal(t, "run "+app.Name+" --image build", 100, 40)
+	sh.Sees("Making the build image of")
+	sh.Sees("build.script: nothing changed, taken from the cache")
+	sh.Sees("Starting a container like web of v2")
+	sh.Types("cat left; exit 3\n")
+	sh.Sees("left by the build\r\n")
+	if r := sh.Wait(); r.Code != 3 {
+		t.Errorf("exit %d\n%s", r.Code, r.All())
+	}
+	noOneOffs(t, tw, app, "at a terminal")
+	noBuild(t, tw, app)
+	if now := tasks(t, tw, app); !maps.Equal(before, now) {
+		t.Errorf("the instances were %v and are %v", before, now)
+	}
+	if now := tw.Verb(t, "runs "+app.Name); strings.Count(now, "\n") != strings.Count(runs, "\n") {
+		t.Errorf("the runs were\n%s\nand are\n%s", runs, now)
+	}
+}
+
+// A build that takes long is shown, holds up no push, and ends with its person, with the server, and with the application.
+func TestRun_TheBuildImage_WhatEndsIt(t *testing.T) {
+	t.Parallel()
+	tw := town.New(t, town.Options{})
+	app := buildsMore(t, tw, "onelong", "  secrets: [pace]", "  script:",
+		`    - 'if grep -q slow /run/secrets/pace; then echo at "work"; sleep 47012; fi'`)
+	pace := func(word string) { t.Helper(); put(t, tw, word, "secret put "+app.Name+" /run/secrets/pace") }
+	app.Push() // is refused, and makes the application that the secrets are for
+	put(t, tw, "a key", "secret put "+app.Name+" conf/key")
+	pace("quick, or not at all")
+	app.MustPush()
+	building := func(n int) *town.Terminal {
+		t.Helper()
+		pace(fmt.Sprintf("slow as number %d", n)) // a version of its own: this build has never been
+		sh := tw.AtTerminal(t, "run "+app.Name+" --image build", 100, 40)
+		sh.Sees("has changed since v")
+		sh.Sees("at work\r\n")
+		return sh
+	}
+	sh := building(1)
+	pace("quick again")
+	app.Change("two")
+	app.MustPush()
+	app.Serves("two")
+	sh.Types("\x03")
+	if r := sh.Wait(); r.Code != 130 || !strings.Contains(r.All(), "it was stopped before the container was there") {
+		t.Errorf("Ctrl-C: exit %d\n%s", r.Code, r.All())
+	}
+	noBuild(t, tw, app, "sleep", "47012")
+	sh = building(2)
+	sh.Dies()
+	noBuild(t, tw, app, "sleep", "47012")
+	for n, end := range []func() error{tw.Stop, tw.Kill} {
+		sh = building(3 + n)
+		must(t, end())
+		if r := sh.Wait(); r.Code == 0 {
+			t.Errorf("exit 0\n%s", r.All())
+		}
+		must(t, tw.Start(t.Context()))
+		noBuild(t, tw, app, "sleep", "47012")
+	}
+	sh = building(5)
+	tw.Verb(t, "destroy "+app.Name+" --confirm "+app.Name)
+	noBuild(t, tw, app, "sleep", "47012")
+	noOneOffs(t, tw, app, "destroyed")
+	if r := sh.Wait(); r.Code != 75 || !strings.Contains(r.All(), app.Name+" is being destroyed") {
+		t.Errorf("destroyed: exit %d\n%s", r.Code, r.All())
+	}
+	if left := buildImages(t, tw, app); len(left) > 0 {
+		t.Errorf("images are left: %v", left)
 	}
 }
