@@ -45,12 +45,16 @@ func (c *Controller) OneOff(ctx context.Context, want lain.ProcWant, image func(
 	if err := c.keepOneOff(name, oneOff{want.App, cancel}); err != nil {
 		return "", nil, err
 	}
-	end = func() { cancel(nil); c.endOneOff(name) }
+	over := func() { cancel(nil); c.endOneOff(name) }
+	defer func() {
+		if task == "" { // also where the making panics: destroy waits for all that are to be
+			over()
+		}
+	}()
 	if task, err = c.makeOneOff(ctx, name, want, image); err != nil {
-		end()
 		return "", nil, notMade(err)
 	}
-	return task, end, nil
+	return task, over, nil
 }
 
 func (c *Controller) makeOneOff(ctx context.Context, name string, want lain.ProcWant, image func(context.Context) (string, error)) (task string, err error) {

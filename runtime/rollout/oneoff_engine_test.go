@@ -138,6 +138,18 @@ func TestEngine_OneOffWhoseImageIsMadeWhileItsAppIsDestroyed(t *testing.T) {
 	}
 }
 
+// A mistake of ours in the making leaves nothing that destroy would wait for.
+func TestEngine_OneOffWhoseImagePanics(t *testing.T) {
+	b := start(t)
+	func() {
+		defer func() { _ = recover() }()
+		_, _, _ = b.controller.OneOff(t.Context(), lain.ProcWant{App: b.app}, func(context.Context) (string, error) { panic("ours") })
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	ok(t, b.controller.EndOneOffs(ctx, b.app))
+}
+
 // What a controller leaves behind, the next one clears away, and nothing else.
 func TestEngine_OneOffLeftBehind(t *testing.T) {
 	b := start(t)
