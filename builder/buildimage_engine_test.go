@@ -70,6 +70,17 @@ func TestBuildImage(t *testing.T) {
 		t.Errorf("%+v, %v", config, err)
 	}
 
+	if err := w.engine.RemoveImage(t.Context(), j.buildName()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Clean(t.Context(), Keep{CacheBytes: 1}); err != nil { // all that can go, in this engine
+		t.Fatal(err)
+	}
+	w.timed("anew", image(j))
+	if e.stages() != 2 || !e.has(report.Output, "to stderr") {
+		t.Errorf("it was said: %v", e.list)
+	}
+
 	first := id
 	other := r
 	other.Commit, other.CommitTime = "0123456789012345678901234567890123456789", time.Unix(1_800_000_000, 0)
