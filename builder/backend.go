@@ -25,8 +25,8 @@ type backend interface {
 	// job is closed, whatever becomes of the image's other names.
 	begin(ctx context.Context, j *Job, from engine.ImageConfig) (ref string, err error)
 
-	// prepareRef is the whole name of a prepare image, and has whether the image is there.
-	prepareRef(name string) string
+	// whole is the whole name of a prepare or build image, and has whether a prepare image is there.
+	whole(name string) string
 	has(ctx context.Context, name string) (bool, error)
 
 	// ask adds to a solve where its image goes (out; nil: nowhere) and which caches it uses.
@@ -34,6 +34,9 @@ type backend interface {
 
 	// pushed is the digest by which the registry knows a release image that was made. It sends it there if need be.
 	pushed(ctx context.Context, j *Job, name string) (digest string, err error)
+
+	// fetch brings an image that was made under its whole name into the engine, by a name of ours.
+	fetch(ctx context.Context, j *Job, whole, name string) error
 
 	// kept are the images in the registry that stay beside those that releases name.
 	kept(ctx context.Context, keep Keep) (map[lain.ImageRef]bool, error)
@@ -61,7 +64,7 @@ func (e embedded) begin(ctx context.Context, j *Job, from engine.ImageConfig) (s
 	return pin, j.hold(pin, func() error { return e.options.Engine.Tag(ctx, from.ID, pin) })
 }
 
-func (embedded) prepareRef(name string) string { return dockerHub + name }
+func (embedded) whole(name string) string { return dockerHub + name }
 
 func (e embedded) has(ctx context.Context, name string) (bool, error) {
 	_, err := e.options.Engine.ImageConfig(ctx, name)
@@ -81,6 +84,8 @@ func (embedded) ask(_ context.Context, _ *Job, opt *buildkit.SolveOpt, out *expo
 func (e embedded) pushed(ctx context.Context, _ *Job, name string) (string, error) {
 	return e.options.Engine.Push(ctx, name, e.options.RegistryAuth)
 }
+
+func (embedded) fetch(context.Context, *Job, string, string) error { return nil } // it is there
 
 func (embedded) kept(context.Context, Keep) (map[lain.ImageRef]bool, error) { return nil, nil }
 

@@ -42,7 +42,11 @@ func (j *Job) makeBuildImage(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		return j.solve(ctx, "build", j.graph.Build(), &export{name: dockerHub + name, config: config})
+		whole := j.builder.backend.whole(name)
+		if err := j.solve(ctx, "build", j.graph.Build(), &export{name: whole, config: config}); err != nil {
+			return err
+		}
+		return j.builder.backend.fetch(ctx, j, whole, name)
 	})
 }
 

@@ -106,7 +106,7 @@ func (k buildkitd) copyBase(ctx context.Context, j *Job, id, name string) (diges
 	return e.Push(ctx, name, k.options.RegistryAuth)
 }
 
-func (k buildkitd) prepareRef(name string) string { return k.options.RegistryHost + "/" + name }
+func (k buildkitd) whole(name string) string { return k.options.RegistryHost + "/" + name }
 
 func (k buildkitd) has(ctx context.Context, name string) (bool, error) {
 	repository, tag, _ := strings.Cut(name, ":")
@@ -143,6 +143,15 @@ func (k buildkitd) pushed(_ context.Context, j *Job, name string) (string, error
 		return "", fmt.Errorf("push %s: it was not made", name)
 	}
 	return digest, nil
+}
+
+func (k buildkitd) fetch(ctx context.Context, j *Job, whole, name string) error {
+	_, tag, _ := strings.Cut(name, ":")
+	ref := strings.TrimSuffix(whole, ":"+tag) + "@" + j.made[whole][exptypes.ExporterImageDigestKey]
+	if err := k.options.Engine.Pull(ctx, ref, k.options.RegistryAuth); err != nil {
+		return err
+	}
+	return k.options.Engine.Tag(ctx, ref, name)
 }
 
 // kept are prepare images and caches of the applications that have releases.

@@ -248,3 +248,19 @@ func TestCleanTakesPulledImages(t *testing.T) {
 		}
 	}
 }
+
+// A build image that a buildkitd made is in this engine.
+func TestBuildkitdMakesABuildImage(t *testing.T) {
+	w := newWorld(t)
+	w.build(BuildKit{Addr: w.buildkitd("cni")})
+	j, _ := w.open(w.request(manifest.Manifest{Build: manifest.Build{Script: []string{"echo made > made"}}}, map[string]string{"main": "1"}))
+	for range 2 {
+		id, err := j.BuildImage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := w.file(id, "/lain/app/made"); err != nil || got != "made\n" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}

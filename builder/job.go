@@ -102,7 +102,7 @@ func (j *Job) open(ctx context.Context) error {
 		return fmt.Errorf("read the prepare inputs: %w", err)
 	}
 	j.prepare = fmt.Sprintf("%s:prepare-%s", j.request.App, j.graph.PrepareKey(inputs))
-	j.graph.Prepared = j.builder.backend.prepareRef(j.prepare)
+	j.graph.Prepared = j.builder.backend.whole(j.prepare)
 	return j.hold(j.prepare, nil)
 }
 

@@ -27,7 +27,7 @@ const (
 // oneOff is a container that somebody is in, or soon will be.
 type oneOff struct {
 	app  lain.AppName
-	stop context.CancelCauseFunc // ends its making
+	stop context.CancelCauseFunc // ends its making; nil: it is made
 }
 
 // OneOff makes a container of its own for a command that a person runs: what the wish says of image, environment,
@@ -54,6 +54,7 @@ func (c *Controller) OneOff(ctx context.Context, want lain.ProcWant, image func(
 	if task, err = c.makeOneOff(ctx, name, want, image); err != nil {
 		return "", nil, notMade(err)
 	}
+	c.made(name)
 	return task, over, nil
 }
 
@@ -109,12 +110,12 @@ func (c *Controller) EndOneOffs(ctx context.Context, app lain.AppName) error {
 	tick := time.NewTicker(oneOffEvery)
 	defer tick.Stop()
 	for {
-		kept := c.stopOneOffs(app)
+		making := c.stopOneOffs(app)
 		if err := c.removeOneOffs(ctx, app, func(string) bool { return false }); err != nil {
 			return err
 		}
 		tasks, err := c.engine.OneOffTasks(ctx, app)
-		if err != nil || kept+len(tasks) == 0 {
+		if err != nil || making+len(tasks) == 0 {
 			return err
 		}
 		select {
@@ -125,12 +126,21 @@ func (c *Controller) EndOneOffs(ctx context.Context, app lain.AppName) error {
 	}
 }
 
-// stopOneOffs ends the making of an application's one-off containers, and counts those that are to be.
+// made says that a one-off container is there. From then on nobody waits for its person, who may not read what it says.
+func (c *Controller) made(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o := c.oneOffs[name]
+	o.stop = nil
+	c.oneOffs[name] = o
+}
+
+// stopOneOffs ends the making of an application's one-off containers, and counts those that are being made.
 func (c *Controller) stopOneOffs(app lain.AppName) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, o := range c.oneOffs {
-		if o.app == app {
+		if o.app == app && o.stop != nil {
 			o.stop(destroyed(app))
 			n++
 		}

@@ -196,7 +196,7 @@ func TestEngine_OneOffWhileItsAppIsDestroyed(t *testing.T) {
 		go func() {
 			_, end, err := b.controller.OneOff(t.Context(), like, ownImage)
 			if err == nil {
-				time.AfterFunc(time.Second, end) // as its person does when the container goes
+				t.Cleanup(end) // nobody waits for its person
 			}
 			ended <- err
 		}()
