@@ -36,11 +36,18 @@ func (r *Router) apply(ctx context.Context, want sight) (refused map[string]stri
 			return nil, err
 		}
 	}
+	if err := r.linkCalls(p.apps); err != nil {
+		return nil, err
+	}
 	return p.refused, r.remember(p.good)
 }
 
 func (r *Router) render(p planned) (conf.Config, error) {
-	config, err := conf.Render(conf.Model{Paths: paths(r.nginx), User: r.nginx.User, MaxFiles: nginx.MaxFiles(), HTTPSPort: r.httpsPort(), Apps: p.apps})
+	at := paths(r.nginx)
+	if r.callable() {
+		at.Calls = r.nginx.Files.Calls
+	}
+	config, err := conf.Render(conf.Model{Paths: at, Stream: r.stream, User: r.nginx.User, MaxFiles: nginx.MaxFiles(), HTTPSPort: r.httpsPort(), Apps: p.apps})
 	if err != nil {
 		return conf.Config{}, fmt.Errorf("render the configuration: %w", err)
 	}

@@ -12,7 +12,7 @@ import (
 // upgrade that changes its text. Nothing that applications do leads here.
 func (r *Router) applyEdge(ctx context.Context) error {
 	p := paths(r.edge)
-	p.Front, p.GRPC = r.nginx.Files.Front, r.nginx.Files.GRPC
+	p.Front, p.Calls = r.nginx.Files.Front, r.nginx.Files.Calls
 	config, err := conf.RenderEdge(conf.Edge{Paths: p, User: r.edge.User, Listen: r.listen, MaxFiles: nginx.MaxFiles(),
 		Secure: r.listenTLS, HTTP2: r.listen2, Hosts: r.certs.Store.Hosts()})
 	if err != nil {
@@ -32,7 +32,7 @@ func (r *Router) applyEdge(ctx context.Context) error {
 
 func paths(n *nginx.Server) conf.Paths {
 	f := n.Files
-	return conf.Paths{PID: f.PID, Temp: f.Temp, AccessLog: f.AccessLog, ErrorLog: f.ErrorLog, Control: f.Control, Front: f.Front, Again: f.Again, GRPC: f.GRPC}
+	return conf.Paths{PID: f.PID, Temp: f.Temp, AccessLog: f.AccessLog, ErrorLog: f.ErrorLog, Control: f.Control, Front: f.Front, Again: f.Again}
 }
 
 // adopt takes over what runs already.

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +20,9 @@ import (
 	health "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	calls "lain.internal/lain/acceptance/load"
+	"lain.internal/lain/lain"
 )
 
 // healthService is a service of gRPC's own: Check fails as the name of the service says, Watch answers until told to end.
@@ -166,6 +171,91 @@ func (g *tlsRig) watches(how string, c health.HealthClient, service *healthServi
 	if _, err := stream.Recv(); status.Code(err) != codes.Canceled {
 		g.t.Errorf("%s: the end is %v", how, err)
 	}
+}
+
+// echoing is a backend that answers each call with what it carries, which it says is ok, and closes with it.
+func echoing(t *testing.T) (address string) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/grpc")
+		w.Header().Set("Trailer", "Grpc-Status")
+		if _, err := io.Copy(w, r.Body); err == nil {
+			w.Header().Set("Grpc-Status", "0")
+		}
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	t.Cleanup(s.Close)
+	return addressOf(s)
+}
+
+// Calls are answered all the time while the applications' nginx is replaced.
+func TestRouterGRPC_NoCallIsLostWhenEndpointsChange(t *testing.T) {
+	g := newTLSRig(t)
+	g.addr2 = freeAddr(t)
+	g.start()
+	two := []string{echoing(t), echoing(t)}
+	g.endpoints("calls", "web", two[0])
+	g.applied(g.routes("calls", web("calls.test", "/", "web")))
+	l, err := calls.Start(t.Context(), calls.Options{Addr: g.addr, Host: "calls.test", CallAddr: g.addr2, Callers: 6, CallEvery: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 {
+		g.applied(g.endpoints("calls", "web", two[1-i%2]))
+	}
+	if r := l.Stop(); r.Calls.Lost > 0 || r.Calls.OK < 1000 {
+		t.Errorf("%s", r)
+	}
+}
+
+// A host that is for https alone gets no calls without it, and one whose name is too long for a socket none at all.
+func TestRouterGRPC_WhereNoCallsGo(t *testing.T) {
+	g := newTLSRig(t)
+	g.addr2 = freeAddr(t)
+	g.ca.Put(g.certDir, "all", nextYear, "*.apps.test")
+	g.start()
+	address, service := grpcBackend(t)
+	long := strings.Repeat("a", 60) + "." + strings.Repeat("b", 60) + ".test"
+	g.endpoints("calls", "web", address)
+	g.applied(g.routes("calls", lain.Route{Host: "only.apps.test", Path: "/", Proc: "web", HTTPSOnly: true}, web("both.apps.test", "/", "web"), web(long, "/", "web")))
+	plain := func(host string) error { return check(caller(t, host, g.addr2, insecure.NewCredentials()), "") }
+	secure := func(host string) error {
+		return check(caller(t, host, g.addrTLS, credentials.NewTLS(&tls.Config{RootCAs: g.ca.Pool()})), "")
+	}
+	for host, err := range map[string]error{"both.apps.test": plain("both.apps.test"), "only.apps.test": secure("only.apps.test")} {
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	for _, host := range []string{"only.apps.test", long, "..", "../both.apps.test", "both.apps.test/../both.apps.test", "none.test"} {
+		if err := plain(host); err == nil {
+			t.Errorf("%s answers", host)
+		}
+	}
+	if len(service.seen) != 2 {
+		t.Errorf("%d calls arrived, want 2", len(service.seen))
+	}
+	g.applied(g.routes("calls", web("both.apps.test", "/", "web")))
+	if links, err := g.router.linksNow(); err != nil || len(links) != 2 {
+		t.Errorf("links of hosts that are gone are left: %v %v", links, err)
+	}
+}
+
+// Calls are taken again when the applications' nginx, whose sockets are left, was killed and is started anew.
+func TestRouterGRPC_AfterAKill(t *testing.T) {
+	g := newTLSRig(t)
+	g.addr2 = freeAddr(t)
+	g.start()
+	address, _ := grpcBackend(t)
+	g.endpoints("calls", "web", address)
+	g.applied(g.routes("calls", web("calls.test", "/", "web")))
+	if err := syscall.Kill(nginxPID(t, g.rig), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	c := caller(t, "calls.test", g.addr2, insecure.NewCredentials())
+	g.until("calls are taken again", func() bool { return check(c, "") == nil })
 }
 
 // grpc-web is HTTP like any other, and so is gRPC's type over HTTP/1.1.

@@ -87,6 +87,7 @@ type Router struct {
 
 	logs    rotation
 	listen  []string
+	stream  string            // nginx's stream module, where it is a file
 	listen2 []string          // without TLS, for HTTP/2 alone; none: nowhere
 	good    routeTable        // what was applied last, by application
 	bad     map[string]grudge // what nginx refused, by application
@@ -147,7 +148,7 @@ func (r *Router) prepare() (err error) {
 	if err := r.edge.Prepare(); err != nil {
 		return err
 	}
-	if err := r.prepareTLS(); err != nil {
+	if err := errors.Join(r.prepareTLS(), r.prepareCalls()); err != nil {
 		return err
 	}
 	r.good, err = readTable(r.goodFile())

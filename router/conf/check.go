@@ -3,6 +3,7 @@ package conf
 import (
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"lain.internal/lain/lain"
@@ -70,13 +71,17 @@ func CheckAddress(s string) (string, error) {
 }
 
 func checkFrame(p Paths, user string) error {
-	for _, file := range []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog, p.Control, p.Front, p.Again, p.GRPC} {
+	files, sockets := []string{p.PID, p.Temp, p.AccessLog, p.ErrorLog}, []string{p.Control, p.Front, p.Again}
+	if p.Calls != "" {
+		sockets = append(sockets, CallSocket(p.Calls, "", ""))
+	}
+	for _, file := range slices.Concat(files, sockets) {
 		if err := checkFile(file); err != nil {
 			return err
 		}
 	}
-	for _, socket := range []string{p.Control, p.Front, p.Again, p.GRPC} {
-		if len(socket) > 107 { // sun_path, unix(7)
+	for _, socket := range sockets {
+		if len(socket) > maxSocket {
 			return fault.New(fault.Invalid, "%q is too long for a unix socket: use a shorter run directory", socket)
 		}
 	}

@@ -22,7 +22,12 @@ func RenderEdge(e Edge) (Config, error) {
 	}
 	w := &writer{paths: e.Paths}
 	w.process(e.User, e.MaxFiles)
+	w.events()
+	w.openHTTP()
 	w.put(pageBroken + edgeText)
+	for _, name := range Stripped {
+		w.put("    grpc_set_header %s \"\";\n", name)
+	}
 	if err := w.edgeServer("", e.Listen, " default_server"); err != nil {
 		return Config{}, err
 	}
@@ -77,7 +82,7 @@ func (w *writer) edgeServer(settings string, listen []string, options string) er
 	w.put("        server_name %s;\n%s        error_page 502 504 = @lain_gone;\n", name, settings)
 	if strings.Contains(options, "http2") {
 		w.put("        error_page 418 = @lain_grpc;\n        location / {\n            if ($lain_grpc) { return 418; }\n            proxy_pass http://unix:%s;\n        }\n", w.paths.Front)
-		w.put("        location @lain_grpc {\n"+grpcLocationText+"            grpc_pass grpc://unix:%s;\n        }\n", w.paths.GRPC)
+		w.put("        location @lain_grpc {\n"+grpcLocationText+"            grpc_pass grpc://unix:%s/$scheme/$host;\n        }\n", w.paths.Calls)
 	} else {
 		w.put("        location / { proxy_pass http://unix:%s; }\n", w.paths.Front)
 	}
@@ -93,6 +98,8 @@ func RenderTrial(p Paths, socket string, files []string) ([]byte, error) {
 	}
 	w := &writer{paths: p}
 	w.process("", 0)
+	w.events()
+	w.openHTTP()
 	for i, file := range files {
 		if err := errors.Join(checkFile(socket), checkFile(file)); err != nil {
 			return nil, err

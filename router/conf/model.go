@@ -20,12 +20,13 @@ type Model struct {
 	// HTTPSPort is the port of https as people reach it; 0: there is no https, and routes that are https_only
 	// are answered with 503.
 	HTTPSPort int
-	Apps      []App // in any order; Render sorts
+	Stream    string // nginx's stream module, where it is a file; used with Paths.Calls
+	Apps      []App  // in any order; Render sorts
 }
 
 // Edge is everything the configuration of the edge is made from.
 type Edge struct {
-	Paths    Paths    // its own, but for Front, which is the other one's
+	Paths    Paths    // its own, but for Front and Calls, which are the other one's
 	User     string   // as Model's
 	Listen   []string // ip:port each, at least one
 	Secure   []string // ip:port each, where TLS is ended; none: nowhere
@@ -43,7 +44,7 @@ type Paths struct {
 	Control   string // unix socket that answers GET / with the generation
 	Front     string // unix socket on which the edge hands requests over
 	Again     string // unix socket that the servers listen on as well, for second chances
-	GRPC      string // unix socket on which the edge hands calls of gRPC over, in HTTP/2
+	Calls     string // folder of unix sockets on which the edge hands calls of gRPC over (CallSocket, CallLink); "": there are none
 }
 
 // App is one application as the router serves it.

@@ -1,6 +1,7 @@
 package conf
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"lain.internal/lain/lain"
+	"lain.internal/lain/router/nginx"
 )
 
 // What the checks let through, the real nginx takes: the longest names, every allowed character, all
@@ -27,7 +29,7 @@ func TestRender_NginxAccepts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nginxTest(t, func(p Paths) (Config, error) {
 				m := frame(apps...)
-				m.User, m.Paths = "", p
+				m.User, m.Paths, m.Stream = "", p, stream(t)
 				return Render(m)
 			})
 		})
@@ -49,10 +51,21 @@ func TestRender_NginxAccepts(t *testing.T) {
 	t.Run("https only", func(t *testing.T) {
 		nginxTest(t, func(p Paths) (Config, error) {
 			m := httpsOnly(443)
-			m.User, m.Paths = "", p
+			m.User, m.Paths, m.Stream = "", p, stream(t)
 			return Render(m)
 		})
 	})
+}
+
+// stream is the module of this machine's nginx.
+func stream(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("nginx", "-V").CombinedOutput()
+	file, ok := nginx.StreamModule(string(out))
+	if err != nil || !ok {
+		t.Fatalf("no stream module: %v\n%s", err, out)
+	}
+	return file
 }
 
 func nginxTest(t *testing.T, render func(Paths) (Config, error)) {
@@ -63,8 +76,8 @@ func nginxTest(t *testing.T, render func(Paths) (Config, error)) {
 	}
 	defer os.RemoveAll(dir)
 	paths := Paths{PID: dir + "/pid", Temp: dir + "/temp", AccessLog: dir + "/access", ErrorLog: dir + "/error",
-		Control: dir + "/control", Front: dir + "/front", Again: dir + "/again", GRPC: dir + "/grpc"}
-	if err := os.Mkdir(paths.Temp, 0o755); err != nil {
+		Control: dir + "/control", Front: dir + "/front", Again: dir + "/again", Calls: dir + "/calls"}
+	if err := errors.Join(os.Mkdir(paths.Temp, 0o755), os.Mkdir(paths.Calls, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	config, err := render(paths)

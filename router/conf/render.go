@@ -23,6 +23,12 @@ func Render(m Model) (Config, error) {
 	slices.SortFunc(apps, func(a, b App) int { return strings.Compare(string(a.Name), string(b.Name)) })
 	w := &writer{paths: m.Paths, httpsPort: m.HTTPSPort}
 	w.process(m.User, m.MaxFiles)
+	if m.Paths.Calls == "" {
+		w.events()
+	} else if err := w.calls(m.Stream, apps); err != nil {
+		return Config{}, err
+	}
+	w.openHTTP()
 	w.http()
 	if err := w.apps(apps); err != nil {
 		return Config{}, err
@@ -35,11 +41,13 @@ type writer struct {
 	buf       bytes.Buffer
 	paths     Paths
 	httpsPort int
+
+	connections int // of each worker
 }
 
 func (w *writer) put(format string, args ...any) { fmt.Fprintf(&w.buf, format, args...) }
 
-// process is what comes before http, and opens that.
+// process is what comes first.
 func (w *writer) process(user string, maxFiles int) {
 	w.put("# Written by Lain; changes are overwritten.\ndaemon off;\npid %s;\nerror_log %s warn;\n", quote(w.paths.PID), quote(w.paths.ErrorLog))
 	if user != "" {
@@ -48,12 +56,18 @@ func (w *writer) process(user string, maxFiles int) {
 	// Connections of a replaced worker may take their time: the router ends the oldest of these workers
 	// itself when they become too many.
 	w.put("worker_processes auto;\nworker_shutdown_timeout 1h;\n")
-	connections := 4096
+	w.connections = 4096
 	if maxFiles > 0 {
 		w.put("worker_rlimit_nofile %d;\n", maxFiles)
-		connections = max(512, min(16384, maxFiles/2))
+		w.connections = max(512, min(16384, maxFiles/2))
 	}
-	w.put("events { worker_connections %d; }\n\nhttp {", connections)
+}
+
+// events ends what concerns the process. Modules have to be loaded before it.
+func (w *writer) events() { w.put("events { worker_connections %d; }\n\n", w.connections) }
+
+func (w *writer) openHTTP() {
+	w.put("http {")
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		w.put("\n    %s_temp_path %s;", kind, quote(w.paths.Temp+"/"+kind))
 	}
@@ -66,7 +80,7 @@ func (w *writer) http() {
 	w.put("    access_log %s lain if=$lain_outer;\n", quote(w.paths.AccessLog))
 	w.put(httpText)
 	for _, name := range Stripped {
-		w.put("    proxy_set_header %s \"\";\n    grpc_set_header %[1]s \"\";\n", name)
+		w.put("    proxy_set_header %s \"\";\n", name)
 	}
 	w.unknown()
 }
@@ -75,7 +89,7 @@ func (w *writer) http() {
 // replaced has to find room there.
 func (w *writer) unknown() {
 	w.put("\n    server {\n        listen unix:%s default_server backlog=4096;\n", w.paths.Front)
-	w.put("        listen unix:%s default_server;\n        listen unix:%s default_server http2 backlog=4096;\n        server_name _;\n", w.paths.Again, w.paths.GRPC)
+	w.put("        listen unix:%s default_server;\n        server_name _;\n", w.paths.Again)
 	w.put("        set $lain_app \"\";\n        set $lain_proc \"\";\n")
 	w.put("        location / { return 404 $lain_page_unknown; }\n    }\n")
 }
@@ -101,17 +115,16 @@ func (w *writer) apps(apps []App) error {
 
 func (w *writer) app(app App) error {
 	byHost := map[string][]lain.Route{}
-	alive, whole := map[lain.ProcName]bool{}, map[lain.ProcName]bool{}
+	alive := map[lain.ProcName]bool{}
 	for _, r := range app.Routes {
 		byHost[r.Host] = append(byHost[r.Host], r)
 		alive[r.Proc] = len(app.Endpoints[r.Proc]) > 0
-		whole[r.Proc] = whole[r.Proc] || r.Path == "/"
 	}
 	for _, proc := range sortedKeys(alive) {
 		if !alive[proc] {
 			continue // an upstream without servers is an error to nginx: its locations answer 503
 		}
-		if err := w.upstream(app.Name, proc, app.Endpoints[proc], whole[proc]); err != nil {
+		if err := w.upstream(app.Name, proc, app.Endpoints[proc]); err != nil {
 			return err
 		}
 	}
@@ -121,37 +134,38 @@ func (w *writer) app(app App) error {
 	return nil
 }
 
-// upstream is the group of a proc's endpoints; grpc: and the one for calls of gRPC.
-func (w *writer) upstream(app lain.AppName, proc lain.ProcName, addresses []string, grpc bool) error {
+// canonical are addresses as CheckAddress has them, each once.
+func canonical(addresses []string) ([]string, error) {
 	var servers []string
 	for _, a := range addresses {
-		canonical, err := CheckAddress(a)
+		one, err := CheckAddress(a)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		servers = append(servers, canonical)
+		servers = append(servers, one)
 	}
 	slices.Sort(servers)
-	servers = slices.Compact(servers)
+	return slices.Compact(servers), nil
+}
+
+// upstream is the group of a proc's endpoints.
+func (w *writer) upstream(app lain.AppName, proc lain.ProcName, addresses []string) error {
+	servers, err := canonical(addresses)
+	if err != nil {
+		return err
+	}
 	w.put("\n    upstream %s.%s {\n", app, proc)
 	for _, s := range servers {
 		w.put("        server %s max_fails=1 fail_timeout=5s;\n", s)
 	}
 	w.put("        keepalive 32;\n        keepalive_timeout 1s;\n    }\n")
-	if grpc {
-		w.put("    upstream %s.%s.grpc {\n", app, proc) // a connection that is kept speaks one protocol
-		for _, s := range servers {
-			w.put("        server %s max_fails=1 fail_timeout=5s;\n", s)
-		}
-		w.put("    }\n")
-	}
 	return nil
 }
 
 func (w *writer) server(app lain.AppName, host string, routes []lain.Route, alive map[lain.ProcName]bool) {
-	w.put("\n    server {\n        listen unix:%s;\n        listen unix:%s;\n        listen unix:%s http2;\n        server_name %s;\n",
-		w.paths.Front, w.paths.Again, w.paths.GRPC, quote(host))
-	w.put("        set $lain_app %s;\n        set $lain_proc \"\";\n        error_page 502 = @lain_again;\n        error_page 418 = @lain_grpc;\n", app)
+	w.put("\n    server {\n        listen unix:%s;\n        listen unix:%s;\n        server_name %s;\n",
+		w.paths.Front, w.paths.Again, quote(host))
+	w.put("        set $lain_app %s;\n        set $lain_proc \"\";\n        error_page 502 = @lain_again;\n", app)
 	routes = slices.Clone(routes)
 	slices.SortFunc(routes, func(a, b lain.Route) int { return strings.Compare(a.Path, b.Path) })
 	if routes[0].Path != "/" {
@@ -162,17 +176,7 @@ func (w *writer) server(app lain.AppName, host string, routes []lain.Route, aliv
 	}
 	w.put("        location @lain_again {\n            if ($lain_again = \"\") { return 502 $lain_page_broken; }\n")
 	w.put("            proxy_pass http://unix:%s;\n        }\n", w.paths.Again)
-	w.grpc(app, routes[0], alive[routes[0].Proc])
 	w.put("    }\n")
-}
-
-// grpc is where calls of gRPC go: to the proc that has the whole host, under whose name for it the client calls it. A
-// path before that name, which would be stripped, is nothing that clients of gRPC know.
-func (w *writer) grpc(app lain.AppName, r lain.Route, alive bool) {
-	if r.Path != "/" || !alive {
-		return
-	}
-	w.put("        location @lain_grpc {\n"+grpcLocationText+"            grpc_pass grpc://%s.%s.grpc;\n        }\n", app, r.Proc)
 }
 
 // location writes one route. "/uri/" in proxy_pass's place of the matched prefix is what strips it; nginx
@@ -187,9 +191,6 @@ func (w *writer) location(app lain.AppName, r lain.Route, alive bool) {
 		w.secure(r.Host)
 	}
 	if alive {
-		if r.Path == "/" {
-			w.put("            if ($lain_grpc) { return 418; }\n")
-		}
 		w.put("            proxy_pass http://%s.%s%s;\n        }\n", app, r.Proc, strip)
 		return
 	}

@@ -19,7 +19,7 @@ func frame(apps ...App) Model {
 	return Model{
 		Paths: Paths{PID: "/run/lain/router/nginx.pid", Temp: "/var/lib/lain/router/temp",
 			AccessLog: "/var/lib/lain/router/logs/access.log", ErrorLog: "/var/lib/lain/router/logs/error.log",
-			Control: "/run/lain/router/control.sock", Front: "/run/lain/router/front.sock", Again: "/run/lain/router/again.sock", GRPC: "/run/lain/router/grpc.sock"},
+			Control: "/run/lain/router/control.sock", Front: "/run/lain/router/front.sock", Again: "/run/lain/router/again.sock", Calls: "/run/lain/router/calls"},
 		User: "www-data", MaxFiles: 20000, Apps: apps,
 	}
 }

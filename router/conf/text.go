@@ -16,7 +16,6 @@ const (
     map $http_host $lain_host { default $host; "~(?<lain_host_port>:[0-9]+)$" "$host$lain_host_port"; }
     map $http_upgrade $lain_upgrade { default ""; "~*^websocket$" $http_upgrade; }
     map $http_upgrade $lain_connection { default ""; "~*^websocket$" upgrade; }
-    map "$server_protocol $http_content_type" $lain_grpc { default ""; "~^HTTP/2\.0 application/grpc(;|\+|$)" 1; }
 `
 
 	// A call of gRPC is a request in HTTP/2 of this type (gRPC over HTTP2, "Requests"); grpc-web is none. It may last, be
@@ -28,7 +27,8 @@ const (
 
 	// The edge passes bytes on as they come: buffers, and time limits shorter than these, are the other
 	// one's. What it says of the client is believed there.
-	edgeText = `    map $lain_connection $lain_edge_connection { default $lain_connection; "" close; }
+	edgeText = `    map "$server_protocol $http_content_type" $lain_grpc { default ""; "~^HTTP/2\.0 application/grpc(;|\+|$)" 1; }
+    map $lain_connection $lain_edge_connection { default $lain_connection; "" close; }
     access_log off;
     keepalive_timeout 75s;
 
@@ -59,9 +59,14 @@ const (
     grpc_next_upstream off;
     grpc_set_header Host $lain_host;
     grpc_set_header X-Real-IP $remote_addr;
+    grpc_set_header X-Forwarded-For $remote_addr;
     grpc_set_header X-Forwarded-Proto $scheme;
+    grpc_set_header X-Forwarded-Host $lain_host;
     grpc_set_header X-Forwarded-Port $server_port;
+    grpc_set_header X-Original-URI $request_uri;
     grpc_set_header X-Request-ID $request_id;
+    grpc_set_header Forwarded "";
+    grpc_set_header Proxy "";
 `
 
 	// TLS 1.2 and 1.3 with the ciphers of Mozilla's "intermediate" list. Sessions are resumed from a cache in
@@ -115,6 +120,20 @@ const (
         '"client":"$remote_addr","user_agent":"$http_user_agent","referer":"$http_referer","request_id":"$http_x_request_id"}';
 `
 
+	// A call that could not be connected goes to the next endpoint. The keys of the log are those of HTTP as far as a stream
+	// knows them.
+	streamText = `
+    log_format lain escape=json '{"time":"$time_iso8601","app":"$lain_app","proc":"$lain_proc","protocol":"grpc",'
+        '"status":$status,"request_time":$session_time,"upstream":"$upstream_addr","upstream_connect_time":"$upstream_connect_time",'
+        '"bytes_in":$bytes_received,"bytes_out":$bytes_sent}';
+    tcp_nodelay on;
+    proxy_connect_timeout 1s;
+    proxy_timeout 2h;
+    proxy_next_upstream on;
+    proxy_next_upstream_tries 3;
+    proxy_socket_keepalive on;
+`
+
 	// Hash sizes: names of 253 bytes have to fit into a bucket. Bodies are read whole before an endpoint is
 	// chosen, so that a request can go to the next one as long as no byte of it was sent. Idle connections
 	// to an application are given up after a second: before any common server would close them on its
@@ -151,24 +170,6 @@ const (
     proxy_set_header Connection $lain_connection;
     proxy_set_header Forwarded "";
     proxy_set_header Proxy "";
-
-    grpc_buffer_size 16k;
-    grpc_connect_timeout 1s;
-    grpc_read_timeout 2h;
-    grpc_send_timeout 2h;
-    grpc_socket_keepalive on;
-    grpc_next_upstream error timeout;
-    grpc_next_upstream_tries 3;
-    grpc_set_header Host $lain_host;
-    grpc_set_header X-Real-IP $remote_addr;
-    grpc_set_header X-Forwarded-For $remote_addr;
-    grpc_set_header X-Forwarded-Proto $http_x_forwarded_proto;
-    grpc_set_header X-Forwarded-Host $lain_host;
-    grpc_set_header X-Forwarded-Port $http_x_forwarded_port;
-    grpc_set_header X-Original-URI $request_uri;
-    grpc_set_header X-Request-ID $http_x_request_id;
-    grpc_set_header Forwarded "";
-    grpc_set_header Proxy "";
 `
 )
 

@@ -45,7 +45,7 @@ type Files struct {
 	Control   string
 	Front     string
 	Again     string
-	GRPC      string
+	Calls     string // folder of sockets, one for each proc
 	Trial     string // socket in configurations that are only tested; nobody listens on it
 }
 
@@ -78,7 +78,7 @@ func New(o Options) *Server {
 		Control:   filepath.Join(run, "control.sock"),
 		Front:     filepath.Join(run, "front.sock"),
 		Again:     filepath.Join(run, "again.sock"),
-		GRPC:      filepath.Join(run, "grpc.sock"),
+		Calls:     filepath.Join(run, "calls"),
 		Trial:     filepath.Join(run, "trial.sock"),
 	}}
 }

@@ -132,7 +132,11 @@ func (s *Server) clear(ctx context.Context, sig syscall.Signal) error {
 	if err := poll(bounded, func() bool { return allRetired(left) }); err != nil {
 		return fmt.Errorf("workers of an earlier nginx still listen: %w", err)
 	}
-	for _, socket := range []string{s.Files.Control, s.Files.Front, s.Files.Again, s.Files.GRPC} {
+	calls, err := filepath.Glob(s.Files.Calls + "/????????????????")
+	if err != nil {
+		return err
+	}
+	for _, socket := range append(calls, s.Files.Control, s.Files.Front, s.Files.Again) {
 		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("remove a left socket: %w", err)
 		}
