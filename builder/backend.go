@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	buildkit "github.com/moby/buildkit/client"
-	"github.com/moby/buildkit/frontend/gateway/client"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
 
 	"lain.internal/lain/engine"
 	"lain.internal/lain/lain"
@@ -90,9 +90,9 @@ func (embedded) fetch(context.Context, *Job, string, string) error { return nil 
 func (embedded) kept(context.Context, Keep) (map[lain.ImageRef]bool, error) { return nil, nil }
 
 // imports are a solve's caches in the form in which a gateway wants them as well.
-func imports(opt buildkit.SolveOpt) (entries []client.CacheOptionsEntry) {
+func imports(opt buildkit.SolveOpt) (entries []gateway.CacheOptionsEntry) {
 	for _, c := range opt.CacheImports {
-		entries = append(entries, client.CacheOptionsEntry{Type: c.Type, Attrs: c.Attrs})
+		entries = append(entries, gateway.CacheOptionsEntry{Type: c.Type, Attrs: c.Attrs})
 	}
 	return entries
 }
