@@ -88,7 +88,8 @@ func (k buildkitd) security() []buildkit.ClientOpt {
 	}
 }
 
-// begin has a copy of the image in the registry, which keeps it for an hour after it was asked for last.
+// begin has a copy of the image in the registry. Nothing keeps it there while the job goes on: a sweep can take one that was
+// pushed more than an hour ago.
 func (k buildkitd) begin(ctx context.Context, j *Job, from engine.ImageConfig) (string, error) {
 	id := strings.TrimPrefix(from.ID, "sha256:")
 	digest, err := k.options.digestOf(ctx, basePrefix, id)

@@ -35,8 +35,8 @@ func (b *Builder) Has(ctx context.Context, ref lain.ImageRef) (bool, error) {
 	return digest != "", err
 }
 
-// digestOf is the digest of a manifest in the registry, by tag or digest; "" where there is none. What is asked for stays
-// for an hour.
+// digestOf is the digest of a manifest in the registry, by tag or digest; "" where there is none. The registry's grace is for
+// what is asked for by digest.
 func (o Options) digestOf(ctx context.Context, repository, reference string) (string, error) {
 	resp, err := o.registry(ctx, http.MethodHead, repository+"/manifests/"+url.PathEscape(reference))
 	if err != nil {

@@ -121,7 +121,11 @@ func TestEngine_OneOffWhoseImageIsMadeWhileItsAppIsDestroyed(t *testing.T) {
 		_, _, err := b.controller.OneOff(t.Context(), lain.ProcWant{App: b.app}, func(ctx context.Context) (string, error) {
 			close(making)
 			<-ctx.Done()
-			time.Sleep(100 * time.Millisecond) // to put away what it has
+			for range 50 { // putting away what it has takes longer than one look at the engine
+				if _, err := b.engine.OneOffTasks(t.Context(), b.app); err != nil {
+					return "", err
+				}
+			}
 			made = true
 			return "", context.Cause(ctx)
 		})
